@@ -1,0 +1,112 @@
+"""Every Redis key of the system, spelled here and nowhere else.
+
+The two names that consumers depend on, `config.REDIS_CHANNEL_ASSET_STATE` and `config.REDIS_SNAPSHOT_KEY`,
+are fixed by the mission and live in `config`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREFIX: Final = "aione:"
+
+
+def bar_ring(symbol: str, timeframe: str) -> str:
+    """Return the string that holds a symbol's bar ring."""
+    return f"{PREFIX}bars:{timeframe}:{symbol}"
+
+
+def forming_bars() -> str:
+    """Return the hash symbol -> forming bar (one `BAR_RECORD`)."""
+    return f"{PREFIX}forming"
+
+
+def book_tickers() -> str:
+    """Return the hash symbol -> best bid and ask as last streamed."""
+    return f"{PREFIX}book"
+
+
+def weight(minute: int) -> str:
+    """Return the weight ledger of one UTC minute (minutes since the epoch)."""
+    return f"{PREFIX}weight:{minute}"
+
+
+def venue_hold() -> str:
+    """Return the hold that stops every request of every process until it expires."""
+    return f"{PREFIX}venue:hold"
+
+
+def universe() -> str:
+    """Return the current universe: instruments and refresh time."""
+    return f"{PREFIX}universe"
+
+
+def universe_journal() -> str:
+    """Return the stream of universe refreshes with reasons."""
+    return f"{PREFIX}universe:journal"
+
+
+def prefilter_result() -> str:
+    """Return the last prefilter result: screened symbols, ranks and reasons."""
+    return f"{PREFIX}prefilter"
+
+
+def fast_symbols() -> str:
+    """Return the sorted set of manual fast symbols, scored by expiry (epoch ms)."""
+    return f"{PREFIX}fast_symbols"
+
+
+def monitor_states() -> str:
+    """Return the hash symbol -> Stage1 monitor state."""
+    return f"{PREFIX}stage1:monitor"
+
+
+def trade_events() -> str:
+    """Return the stream of trade events, the source of truth of Stage3."""
+    return f"{PREFIX}trades:events"
+
+
+def open_trades() -> str:
+    """Return the hash symbol -> open trade, rebuilt from the events when missing."""
+    return f"{PREFIX}trades:open"
+
+
+def sequence() -> str:
+    """Return the hash {epoch, seq} of published messages."""
+    return f"{PREFIX}publish:sequence"
+
+
+def cycles() -> str:
+    """Return the stream of completed screening cycles."""
+    return f"{PREFIX}cycles"
+
+
+def stream_status() -> str:
+    """Return the hash of the stream worker's own state."""
+    return f"{PREFIX}stream:status"
+
+
+def flow_metrics() -> str:
+    """Return the hash of metric samples that flows hand to the stream worker's endpoint."""
+    return f"{PREFIX}metrics"
+
+
+__all__ = [
+    "PREFIX",
+    "bar_ring",
+    "book_tickers",
+    "cycles",
+    "fast_symbols",
+    "flow_metrics",
+    "forming_bars",
+    "monitor_states",
+    "open_trades",
+    "prefilter_result",
+    "sequence",
+    "stream_status",
+    "trade_events",
+    "universe",
+    "universe_journal",
+    "venue_hold",
+    "weight",
+]
