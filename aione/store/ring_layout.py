@@ -1,0 +1,161 @@
+"""Where a bar stands in its ring, and how rings become a panel; shared by the ring in Redis and the one in RAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aione.errors import InvalidInput
+from aione.panel.bar_panel import B1, F8, I8, BarPanel
+from aione.panel.bars import BAR_RECORD, DAY_MS, MINUTE_MS, VALUE_FIELDS
+
+RECORD_BYTES: Final = BAR_RECORD.itemsize
+INTERVALS_MS: Final = {"1m": MINUTE_MS, "1d": DAY_MS}
+CAPACITIES: Final = {"1m": 2048, "1d": 256}
+
+Records = NDArray[Any]
+"""Rows of `BAR_RECORD`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RingLayout:
+    """The geometry of one ring: slot = (open_time_ms // interval_ms) mod capacity.
+
+    Raises
+    ------
+    InvalidInput
+        A timeframe without a known interval, or a capacity below 1.
+
+    Examples
+    --------
+    >>> layout = RingLayout.of("1m", capacity=4)
+    >>> layout.slot(5 * 60_000)
+    1
+    """
+
+    timeframe: str
+    interval_ms: int
+    capacity: int
+
+    @classmethod
+    def of(cls, timeframe: str, capacity: int | None = None) -> RingLayout:
+        """Return the layout of a timeframe, by default as large as its history needs."""
+        if timeframe not in INTERVALS_MS:
+            raise InvalidInput(f"timeframe must be one of {sorted(INTERVALS_MS)}, was {timeframe!r}")
+        size = CAPACITIES[timeframe] if capacity is None else capacity
+        if size < 1:
+            raise InvalidInput(f"capacity must be at least 1, was {size}")
+        return cls(timeframe, INTERVALS_MS[timeframe], size)
+
+    def slot(self, open_time_ms: int) -> int:
+        """Return the slot of a bar."""
+        return (open_time_ms // self.interval_ms) % self.capacity
+
+    def segments(self, start_ms: int, bars: int) -> list[tuple[int, int]]:
+        """Return the one or two ``(first slot, slots)`` that hold ``bars`` bars from ``start_ms`` on."""
+        first = self.slot(start_ms)
+        before_wrap = min(bars, self.capacity - first)
+        whole = [(first, before_wrap), (0, bars - before_wrap)]
+        return [segment for segment in whole if segment[1] > 0]
+
+    def grid(self, start_ms: int, bars: int) -> I8:
+        """Return the open times of ``bars`` bars from ``start_ms`` on, int64 ``(bars,)``."""
+        return start_ms + self.interval_ms * np.arange(bars, dtype=np.int64)
+
+    def window(self, end_ms: int, bars: int) -> int:
+        """Return the open time of the first of ``bars`` bars that end at ``end_ms``; refuse what no ring can hold."""
+        if not 1 <= bars <= self.capacity:
+            raise InvalidInput(f"bars must be in 1..{self.capacity}, the ring's capacity, was {bars}")
+        if end_ms % self.interval_ms:
+            raise InvalidInput(f"end_ms must be a multiple of {self.interval_ms}, was {end_ms}")
+        return end_ms - self.interval_ms * (bars - 1)
+
+    def bars_between(self, start_ms: int, end_ms: int) -> int:
+        """Return how many bars an inclusive range of open times has; refuse what no ring can hold."""
+        if start_ms % self.interval_ms or start_ms > end_ms:
+            raise InvalidInput(
+                f"start_ms must be a multiple of {self.interval_ms} and not after end_ms {end_ms}, was {start_ms}"
+            )
+        bars = (end_ms - start_ms) // self.interval_ms + 1
+        self.window(end_ms, bars)
+        return bars
+
+    def runs(self, symbol: str, records: Records) -> Iterator[tuple[int, Records]]:
+        """Yield ``(first slot, records)`` of consecutive slots without a wrap, in order of open time.
+
+        The same bar given twice falls into two runs, in the order given, so writing the runs one after another
+        applies the ring's rule to both.
+
+        Raises
+        ------
+        InvalidInput
+            Another dtype than `BAR_RECORD`; an open time that is not positive or not on the interval's grid.
+        """
+        if records.dtype != BAR_RECORD or records.ndim != 1:
+            raise InvalidInput(f"records of {symbol} must be rows of BAR_RECORD, were {records.ndim}-d {records.dtype}")
+        if not records.size:
+            return
+        times = records["open_time_ms"]
+        strange = (times <= 0) | (times % self.interval_ms != 0)
+        if strange.any():
+            raise InvalidInput(
+                f"open times of {symbol} must be positive multiples of {self.interval_ms} ms, one was "
+                f"{times[strange][0]}"
+            )
+        order = np.argsort(times, kind="stable")
+        ordered = np.ascontiguousarray(records[order])
+        slots = (ordered["open_time_ms"] // self.interval_ms) % self.capacity
+        breaks = (np.diff(ordered["open_time_ms"]) != self.interval_ms) | (np.diff(slots) != 1)
+        for run in np.split(np.arange(len(ordered)), np.flatnonzero(breaks) + 1):
+            yield int(slots[run[0]]), ordered[run[0] : run[-1] + 1]
+
+    def panel(self, symbols: Sequence[str], start_ms: int, windows: Sequence[Records]) -> BarPanel:
+        """Lay windows, each the slots of `segments` in order, on one panel.
+
+        ``windows`` are blocks of symbols: rows of ``bars`` records each, ``(n, bars)``, in the order of ``symbols``.
+        A slot whose open time is not the expected one is a gap.
+        """
+        bars = windows[0].shape[1] if windows else 0
+        grid = self.grid(start_ms, bars)
+        values = {name: np.empty((len(symbols), bars)) for name in VALUE_FIELDS}
+        valid = np.empty((len(symbols), bars), dtype=np.bool_)
+        row = 0
+        for window in windows:
+            fill_block(values, valid, slice(row, row + len(window)), window, grid)
+            row += len(window)
+        return BarPanel(tuple(symbols), grid, valid=valid, interval_ms=self.interval_ms, **values)
+
+    def missing(self, start_ms: int, held: I8) -> list[tuple[int, int]]:
+        """Return the inclusive open-time ranges that are missing.
+
+        ``held`` are the open times found in the slots of the window from ``start_ms`` on, int64 ``(bars,)``.
+
+        Examples
+        --------
+        >>> RingLayout.of("1m").missing(60_000, np.array([60_000, 0, 0, 240_000]))
+        [(120000, 180000)]
+        """
+        return missing_ranges(self.grid(start_ms, len(held)), held)
+
+
+def fill_block(values: dict[str, F8], valid: B1, rows: slice, window: Records, grid: I8) -> None:
+    """Copy a block of records ``(n, bars)`` into the panel's arrays; what is not the grid's bar becomes NaN."""
+    valid[rows] = window["open_time_ms"] == grid
+    gaps = None if valid[rows].all() else ~valid[rows]
+    for name, array in values.items():
+        array[rows] = window[name]
+        if gaps is not None:
+            array[rows][gaps] = np.nan
+
+
+def missing_ranges(grid: I8, held: I8) -> list[tuple[int, int]]:
+    """Return the inclusive ranges of ``grid`` where ``held`` differs from it; both int64 ``(bars,)``."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], held != grid, [False])).astype(np.int8)))
+    return [(int(grid[first]), int(grid[stop - 1])) for first, stop in edges.reshape(-1, 2)]
+
+
+__all__ = ["CAPACITIES", "INTERVALS_MS", "RECORD_BYTES", "Records", "RingLayout", "fill_block", "missing_ranges"]
