@@ -1,0 +1,1 @@
+"""One module a trigger, named as the trigger, with `evaluate(inputs) -> TriggerResult`; see docs/stage1.md."""
