@@ -46,7 +46,8 @@ def cross_sectional_rank(values: F8, winsor_frac: float = 0.0) -> F8:
         return out
     x = values[known]
     if winsor_frac > 0.0:
-        low, high = np.quantile(x, [winsor_frac, 1.0 - winsor_frac], method="inverted_cdf")
+        low = np.quantile(x, winsor_frac, method="inverted_cdf")
+        high = -np.quantile(-x, winsor_frac, method="inverted_cdf")
         x = np.clip(x, low, high)
     _, group, size = np.unique(x, return_inverse=True, return_counts=True)
     last = np.cumsum(size)
