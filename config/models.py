@@ -151,6 +151,7 @@ class Stage1MonitorParams(Model):
     alert_off: Fraction = 0.40
     min_hold_bars: Bars = 2
     cooldown_s: NotNegative = 900.0
+    default_trigger_weight: Fraction = Field(0.3, description="of a trigger that `trigger_weights` does not name")
     trigger_weights: dict[str, Fraction] = Field(
         default_factory=lambda: {
             "volume_spike": 0.35,
@@ -214,9 +215,12 @@ class LevelParams(Model):
     """Where levels are looked for and how they merge."""
 
     micro_lookback: Bars = 120
+    micro_span: Bars = 3
+    meso_span: Bars = Field(2, description="hours on each side of a 1h pivot")
+    macro_span: Bars = Field(2, description="days on each side of a daily pivot")
     merge_atr: Positive = 0.25
     half_life_bars: Positive = 480.0
-    max_levels: Bars = 12
+    max_levels: Annotated[int, Field(ge=2)] = 12
 
 
 class RiskParams(Model):
@@ -229,6 +233,7 @@ class RiskParams(Model):
     min_rr: NotNegative = 1.5
     fee_frac: NotNegative = 0.0005
     slippage_frac: NotNegative = 0.0002
+    unknown_spread_frac: NotNegative = Field(0.0004, description="what costs assume where the spread is unknown")
     tp_mult: Positive = 1.0
     sl_mult: Positive = 1.0
 
@@ -342,6 +347,8 @@ class VenueParams(Model):
     streams_per_connection: Annotated[int, Field(ge=1, le=1024)] = 200
     control_messages_per_s: Annotated[int, Field(ge=1, le=10)] = 5
     stale_after_s: Positive = 15.0
+    proof_within_s: Positive = Field(70.0, description="a stream asked for must have delivered within this")
+    stream_stale_after_s: Positive = Field(130.0, description="a stream that delivered and then fell silent")
     connection_life_s: Positive = 23 * 3600.0
     backoff_base_s: Positive = 0.5
     backoff_cap_s: Positive = 30.0

@@ -103,8 +103,12 @@ class SettingsError(ValueError):
     """A profile or an environment variable is wrong; the message names the key and where it stands."""
 
 
-def load_settings(profile: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Merge defaults, profile and environment, and validate.
+def load_settings(
+    profile: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Merge defaults, profile, environment and a run's own overrides, in this order, and validate.
 
     Parameters
     ----------
@@ -113,6 +117,8 @@ def load_settings(profile: Path | str | None = None, environ: Mapping[str, str] 
     environ : mapping, optional
         Defaults to ``os.environ``. ``AIONE_NAME=value`` sets a constant, ``AIONE_NAME__key__key=value`` a value
         inside one; values are YAML (``3``, ``true``, ``[BTCUSDT]``).
+    overrides : mapping, optional
+        What the caller sets itself, by constant.
 
     Raises
     ------
@@ -137,6 +143,10 @@ def load_settings(profile: Path | str | None = None, environ: Mapping[str, str] 
     for field, variable in (("rest_url", "AIONE_REST_URL"), ("ws_url", "AIONE_WS_URL")):
         if environ.get(variable):
             values["VENUE"] = _merged(values["VENUE"], {field: environ[variable].rstrip("/")})
+    for name, value in (overrides or {}).items():
+        _known(name, "overrides")
+        values[name] = _merged(values[name], value)
+        origin[name] = "overrides"
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

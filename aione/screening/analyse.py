@@ -1,0 +1,47 @@
+"""The pure middle of a cycle: readings and triggers, then scenario, score and recommendation."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from aione.indicators.readings import Readings, compute_readings
+from aione.screening.load import Loaded
+from aione.stage1.run import Stage1Result, run_stage1
+from aione.stage2.run import Stage2Result, run_stage2
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Stage1 found, the readings that it saw, and how long both took."""
+
+    readings: Readings
+    stage1: Stage1Result
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What Stage2 made of it, and how long that took."""
+
+    stage2: Stage2Result
+    seconds: float
+
+
+def find_triggers(loaded: Loaded, settings: Settings) -> Found:
+    """Compute every indicator of the last bar, then every trigger and the ALERT logic."""
+    started = time.perf_counter()
+    readings = compute_readings(loaded.panel, settings.STAGE1_MONITOR_PARAMS.indicators, loaded.daily)
+    stage1 = run_stage1(readings, loaded.market, settings, loaded.states)
+    return Found(readings, stage1, time.perf_counter() - started)
+
+
+def score(loaded: Loaded, found: Found, settings: Settings) -> Scored:
+    """Read the context, choose the scenario, score and recommend."""
+    started = time.perf_counter()
+    stage2 = run_stage2(loaded.panel, loaded.daily, found.readings, loaded.market, found.stage1, settings)
+    return Scored(stage2, time.perf_counter() - started)
+
+
+__all__ = ["Found", "Scored", "find_triggers", "score"]

@@ -1,0 +1,227 @@
+"""The end of a cycle: trades, the published state, and the record that the cycle was run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from aione.errors import AioneError
+from aione.metrics import Sample, push
+from aione.panel import MINUTE_MS
+from aione.publish.payload import Asset, Counters
+from aione.screening.analyse import Found, Scored
+from aione.screening.assets import build_assets
+from aione.screening.load import Loaded
+from aione.screening.runtime import Runtime, local_ms
+from aione.stage3.step import step_trades
+from aione.store import keys
+
+CYCLES_KEPT: Final = 3000
+APPEND_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One completed cycle.
+
+    Attributes
+    ----------
+    scheduled_ms, published_ms : int
+        When it was to start and when its snapshot was there, by this machine's clock.
+    new_signals : tuple of (subject, body)
+        What a person is told of: alerts with a plan that were not announced before.
+    """
+
+    bar_time_ms: int
+    scheduled_ms: int
+    published_ms: int
+    number: int
+    seq: int
+    universe: int
+    screened: int
+    alerts: int
+    recommendations: int
+    open_trades: int
+    missing_bars: int
+    warnings: tuple[str, ...]
+    assets: tuple[Asset, ...]
+    new_signals: tuple[tuple[str, str], ...]
+
+    @property
+    def bar_time(self) -> str:
+        """Return the bar's open time as text, UTC."""
+        return datetime.fromtimestamp(self.bar_time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+    def summary(self, symbols: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the facts of the cycle as plain values; with ``symbols``, what was found for them too."""
+        facts: dict[str, Any] = {
+            "bar_time": self.bar_time,
+            "scheduled_ms": self.scheduled_ms,
+            "seconds": round((self.published_ms - self.scheduled_ms) / 1000, 3),
+            "seq": self.seq,
+            "symbols": self.screened,
+            "universe": self.universe,
+            "alerts": self.alerts,
+            "recommendations": self.recommendations,
+            "open_trades": self.open_trades,
+            "missing_bars": self.missing_bars,
+            "warnings": list(self.warnings),
+        }
+        if symbols:
+            facts["found"] = [_row(asset) for asset in self.assets if asset.symbol in set(symbols)]
+        return facts
+
+    def alert_table(self) -> list[dict[str, Any]]:
+        """Return the alerted symbols as rows for a person, the most confident first."""
+        alerted = [asset for asset in self.assets if asset.state == "alert"]
+        return [_row(asset) for asset in sorted(alerted, key=lambda asset: -_confidence(asset))]
+
+
+async def skip_reason(runtime: Runtime, bar_time_ms: int) -> str | None:
+    """Return why this minute needs no cycle: it was published already, or there is nothing to screen yet."""
+    newest = await runtime.redis.xrevrange(keys.cycles(), count=1)
+    if newest and int(newest[0][1][b"bar_time_ms"]) >= bar_time_ms:
+        return f"the bar of {datetime.fromtimestamp(bar_time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC is published already"
+    if await runtime.states.load_prefilter() is None:
+        return "there is no screened universe yet; the preload and prefilter flows make it"
+    return None
+
+
+async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) -> int:
+    """Lead the open trades through the new bars, open new ones, store the events; return how many there were.
+
+    Trades are led every ``TRADE_REFRESH_INTERVAL`` seconds, through every bar since the last time.
+
+    Raises
+    ------
+    AioneError
+        Another writer was faster every time.
+    """
+    every = max(1, round(runtime.settings.TRADE_REFRESH_INTERVAL * 1000 / MINUTE_MS))
+    if (loaded.bar_time_ms // MINUTE_MS) % every:
+        return 0
+    book = loaded.book
+    for _ in range(APPEND_ATTEMPTS):
+        events = step_trades(
+            book,
+            loaded.panel,
+            found.readings,
+            loaded.market,
+            found.stage1,
+            scored.stage2,
+            runtime.settings,
+            loaded.now_ms,
+        )
+        if await runtime.trades.append(events) == len(events):
+            return len(events)
+        book = await runtime.trades.load()
+    raise AioneError(f"trade events were refused {APPEND_ATTEMPTS} times: another writer changes the same trades")
+
+
+async def publish_cycle(
+    runtime: Runtime, loaded: Loaded, found: Found, scored: Scored, *, scheduled_ms: int, source: str = "screening"
+) -> Cycle:
+    """Publish every asset, keep the monitor's states and record the cycle.
+
+    The states are saved after the publication: a crash between the two announces an alert again rather than never.
+    """
+    book = await runtime.trades.load()
+    settings = runtime.settings
+    assets = build_assets(loaded, found, scored, book.open, settings)
+    number = int(await runtime.redis.xlen(keys.cycles())) + 1
+    counters = Counters(
+        universe=len(loaded.infos),
+        screened=len(loaded.panel.symbols),
+        alerts=int(found.stage1.alert.sum()),
+        recommendations=sum(asset.signal != "NONE" for asset in assets),
+        open_trades=len(book.open),
+        missing_bars=len(loaded.missing),
+        cycle=loaded.bar_time_ms // MINUTE_MS,
+    )
+    published = await runtime.publisher.publish(
+        assets,
+        counters,
+        ts_ms=runtime.now_ms(),
+        bar_time_ms=loaded.bar_time_ms,
+        source=source,
+        stale=loaded.is_stale or bool(loaded.missing),
+        warnings=[*loaded.warnings, *(f"trigger {name}: {why}" for name, why in found.stage1.failures.items())],
+    )
+    await runtime.states.save_monitor_states(found.stage1.states)
+    announced = {symbol for symbol, is_new in zip(found.stage1.symbols, found.stage1.announced, strict=True) if is_new}
+    cycle = Cycle(
+        bar_time_ms=loaded.bar_time_ms,
+        scheduled_ms=scheduled_ms,
+        published_ms=local_ms(),
+        number=number,
+        seq=published.seq,
+        universe=counters.universe,
+        screened=counters.screened,
+        alerts=counters.alerts,
+        recommendations=counters.recommendations,
+        open_trades=counters.open_trades,
+        missing_bars=counters.missing_bars,
+        warnings=loaded.warnings,
+        assets=tuple(assets),
+        new_signals=tuple(_signal(asset) for asset in assets if asset.symbol in announced and asset.signal != "NONE"),
+    )
+    await _record(runtime, cycle, found, scored)
+    return cycle
+
+
+async def _record(runtime: Runtime, cycle: Cycle, found: Found, scored: Scored) -> None:
+    await runtime.redis.xadd(
+        keys.cycles(),
+        {"bar_time_ms": cycle.bar_time_ms, "cycle": orjson.dumps(cycle.summary())},
+        maxlen=CYCLES_KEPT,
+        approximate=True,
+    )
+    await push(
+        runtime.redis,
+        [
+            Sample("stage1_cycle_seconds", found.seconds),
+            Sample("stage2_cycle_seconds", scored.seconds),
+            Sample("aione_cycles_total", 1),
+            Sample("aione_cycle_lateness_seconds", (cycle.published_ms - cycle.scheduled_ms) / 1000),
+            Sample("aione_alerts", cycle.alerts),
+            Sample("aione_open_trades", cycle.open_trades),
+            Sample("aione_snapshot_seq", cycle.seq),
+        ],
+    )
+
+
+def _signal(asset: Asset) -> tuple[str, str]:
+    plan = asset.risk_parameters
+    subject = f"{asset.symbol} {asset.signal} {asset.recommendation}"
+    if plan is None:
+        return subject, asset.narrative.en if asset.narrative else ""
+    return subject, f"{asset.narrative.en if asset.narrative else ''}\nentry {plan.entry} SL {plan.sl} TP {plan.tp}"
+
+
+def _row(asset: Asset) -> dict[str, Any]:
+    plan = asset.risk_parameters
+    return {
+        "symbol": asset.symbol,
+        "state": asset.state,
+        "price": asset.price_str,
+        "signal": asset.signal,
+        "recommendation": asset.recommendation,
+        "scenario": asset.market_context.scenario if asset.market_context else None,
+        "confidence": asset.confidence_metrics.raw if asset.confidence_metrics else None,
+        "triggers": ", ".join(asset.trigger_reasons),
+        "SL": plan.sl if plan else None,
+        "TP": ", ".join(map(str, plan.tp)) if plan else None,
+        "why": asset.narrative.en if asset.narrative else None,
+    }
+
+
+def _confidence(asset: Asset) -> float:
+    metrics = asset.confidence_metrics
+    return metrics.raw if metrics and metrics.raw is not None else 0.0
+
+
+__all__ = ["Cycle", "publish_cycle", "skip_reason", "trade"]

@@ -1,0 +1,138 @@
+"""The first step of a cycle: which symbols, their bars, and what else is known of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aione.errors import InsufficientData, VenueError
+from aione.panel import DAY_MS, MINUTE_MS, BarPanel, MarketSnapshot
+from aione.prefilter import PrefilterResult
+from aione.screening.context import market_snapshot
+from aione.screening.runtime import Runtime
+from aione.stage1.monitor import MonitorState
+from aione.stage3.book import TradeBook
+from aione.venue.history import preload
+from config.models import SymbolInfo
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything that the stages of one cycle read; they do no I/O of their own.
+
+    Attributes
+    ----------
+    bar_time_ms : int
+        Open time of the bar that the cycle is for.
+    now_ms : int
+        The exchange's time when the bars were read.
+    panel, daily : BarPanel
+        1-minute bars to ``bar_time_ms`` and daily bars to the day before, of the same symbols.
+    market : MarketSnapshot
+    infos : mapping symbol -> SymbolInfo
+        The whole universe, screened or not.
+    missing : tuple of str
+        Symbols whose bar of this minute could not be had.
+    warnings : tuple of str
+        What a reader of the result must know.
+    """
+
+    bar_time_ms: int
+    now_ms: int
+    panel: BarPanel
+    daily: BarPanel
+    market: MarketSnapshot
+    prefilter: PrefilterResult
+    infos: Mapping[str, SymbolInfo]
+    states: Mapping[str, MonitorState]
+    book: TradeBook
+    missing: tuple[str, ...]
+    is_stale: bool
+    warnings: tuple[str, ...]
+
+
+async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = ()) -> Loaded:
+    """Wait for the minute's last bars, fill what is missing and read everything a cycle needs.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    bar_time_ms : int
+        Open time of the closed bar that the cycle is for.
+    extra : sequence of str
+        Symbols to look at besides the screened ones; those that the universe lacks are ignored.
+
+    Raises
+    ------
+    InsufficientData
+        There is no universe or no prefilter result yet.
+    """
+    universe = await runtime.states.load_universe()
+    prefilter = await runtime.states.load_prefilter()
+    if universe is None or prefilter is None:
+        raise InsufficientData("there is no screened universe yet; the preload and prefilter flows make it")
+    infos = {info.symbol: info for info in universe.infos}
+    book = await runtime.trades.load()
+    wanted = dict.fromkeys([*prefilter.symbols, *extra, *book.open])
+    symbols = [symbol for symbol in wanted if symbol in infos]
+    if not symbols:
+        raise InsufficientData("no symbol passed the prefilter")
+    missing = await _wait_for_bars(runtime, symbols, bar_time_ms)
+    warnings = [f"universe: {prefilter.warning}"] if getattr(prefilter, "warning", None) else []
+    if missing:
+        missing = await _fetch_missing(runtime, missing, bar_time_ms, warnings)
+    settings = runtime.settings
+    panel = await runtime.minute_rings.load(symbols, bar_time_ms, settings.SCREENING_LOOKBACK)
+    yesterday_ms = bar_time_ms // DAY_MS * DAY_MS - DAY_MS
+    daily = await runtime.daily_rings.load(symbols, yesterday_ms, settings.PRELOAD_DAILY_DAYS)
+    now_ms = runtime.now_ms()
+    return Loaded(
+        bar_time_ms=bar_time_ms,
+        now_ms=now_ms,
+        panel=panel,
+        daily=daily,
+        market=await market_snapshot(runtime, panel, infos, prefilter, now_ms),
+        prefilter=prefilter,
+        infos=infos,
+        states=await runtime.states.load_monitor_states(symbols),
+        book=book,
+        missing=tuple(missing),
+        is_stale=universe.is_stale,
+        warnings=tuple(warnings),
+    )
+
+
+async def _wait_for_bars(runtime: Runtime, symbols: Sequence[str], bar_time_ms: int) -> list[str]:
+    """Return the symbols whose bar is still missing when all have come or the grace is over."""
+    deadline_ms = bar_time_ms + MINUTE_MS + 1000 * runtime.settings.SCREENING_GRACE_S
+    waiting = list(symbols)
+    while True:
+        gaps = await runtime.minute_rings.gaps(waiting, bar_time_ms, bar_time_ms)
+        waiting = [symbol for symbol in waiting if gaps[symbol]]
+        if not waiting or runtime.now_ms() >= deadline_ms:
+            return waiting
+        await asyncio.sleep(POLL_S)
+
+
+async def _fetch_missing(runtime: Runtime, symbols: Sequence[str], bar_time_ms: int, warnings: list[str]) -> list[str]:
+    """Fetch the newest bars of these symbols by REST and return those that still lack the minute's."""
+    try:
+        await preload(
+            runtime.rest,
+            runtime.minute_rings,
+            symbols,
+            interval="1m",
+            bars=runtime.settings.SCREENING_LOOKBACK,
+            end_ms=bar_time_ms,
+            concurrency=runtime.settings.KLINES_SEMAPHORE,
+        )
+    except VenueError as error:
+        warnings.append(f"bars of {len(symbols)} symbols could not be fetched: {error}")
+    gaps = await runtime.minute_rings.gaps(symbols, bar_time_ms, bar_time_ms)
+    return [symbol for symbol in symbols if gaps[symbol]]
+
+
+__all__ = ["Loaded", "load_cycle"]

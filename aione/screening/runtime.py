@@ -1,0 +1,80 @@
+"""What one run needs at hand: settings, Redis with what lives in it, and the exchange."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import redis.asyncio as aioredis
+
+from aione.publish.publisher import Publisher
+from aione.store.connect import connect
+from aione.store.rings import BarRings
+from aione.store.state import StateStore
+from aione.store.trades import TradeStore
+from aione.venue.ledger_redis import RedisLedger
+from aione.venue.rest import BinanceRest
+from config.settings import Settings
+
+DAILY_CAPACITY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything a run reads and writes; made by `open_runtime`."""
+
+    settings: Settings
+    redis: aioredis.Redis
+    rest: BinanceRest
+    minute_rings: BarRings
+    daily_rings: BarRings
+    states: StateStore
+    trades: TradeStore
+    publisher: Publisher
+    clock_offset_ms: int
+
+    def now_ms(self) -> int:
+        """Return the exchange's time, UTC epoch milliseconds."""
+        return local_ms() + self.clock_offset_ms
+
+
+def local_ms() -> int:
+    """Return this machine's time, UTC epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, redis_url: str) -> AsyncIterator[Runtime]:
+    """Connect to Redis and to the exchange, measure the clock offset, and close both in the end.
+
+    Raises
+    ------
+    ServiceUnavailable
+        Redis does not answer.
+    VenueError
+        The exchange does not answer.
+    """
+    redis = await connect(redis_url)
+    try:
+        ledger = RedisLedger(redis, settings.VENUE)
+        async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
+            before = local_ms()
+            server = await rest.server_time()
+            yield Runtime(
+                settings,
+                redis,
+                rest,
+                BarRings(redis, "1m"),
+                BarRings(redis, "1d", DAILY_CAPACITY),
+                StateStore(redis),
+                TradeStore(redis),
+                Publisher(redis, settings),
+                server - (before + local_ms()) // 2,
+            )
+    finally:
+        await redis.aclose()
+
+
+__all__ = ["DAILY_CAPACITY", "Runtime", "local_ms", "open_runtime"]

@@ -1,0 +1,1 @@
+"""What tells a Prefect server about this project: deployments, blocks, limits."""

@@ -1,0 +1,23 @@
+"""When a task is worth a retry: the error tree decides, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import State
+from prefect.tasks import Task
+
+from aione.errors import ServiceUnavailable, VenueUnavailable
+
+
+async def worth_a_retry(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
+    """Return True for what may be gone in a moment: the exchange or a service of ours does not answer.
+
+    A plain function: Prefect takes a callable object for "never retry".
+    """
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, VenueUnavailable | ServiceUnavailable)
+
+
+__all__ = ["worth_a_retry"]
