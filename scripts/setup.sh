@@ -26,6 +26,7 @@ fi
 
 echo "setup: installing $lock into $venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 "$venv/bin/python" -m compileall -q aione flows tasks blocks config deployments || true
 echo "setup: compiling the numeric kernels"
 "$venv/bin/python" -m aione warm-up
