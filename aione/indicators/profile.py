@@ -1,0 +1,207 @@
+"""Volume profile: at which prices the volume traded."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aione.errors import InvalidInput
+from aione.indicators.kernel import KNOWN_SHARE, at_least, jit, rows_of
+from aione.panel import F8, BarPanel
+
+SUB_BINS: Final = 4
+"""Parts of a bin, over which a bar's volume is spread."""
+
+
+def volume_profile(
+    panel: BarPanel, bars: int = 1440, bins: int = 48, value_area_frac: float = 0.7
+) -> tuple[F8, F8, F8]:
+    """Point of control and value area of the last ``bars`` bars, as `rolling_profile` at the last bar.
+
+    Returns
+    -------
+    poc, vah, val : float64 (S,)
+        Quote per base.
+
+    Raises
+    ------
+    InvalidInput
+        ``bars`` or ``bins`` below 1, or ``value_area_frac`` outside [0, 1].
+    """
+    recent = panel.tail(bars)
+    out = np.full((3, len(panel.symbols)), np.nan)
+    _checked(bars, bins, value_area_frac)
+    if recent.shape[1]:
+        _last_profile(recent.high, recent.low, recent.volume, bars, bins, value_area_frac, out)
+    return out[0], out[1], out[2]
+
+
+def rolling_profile(
+    high: F8, low: F8, volume: F8, bars: int = 1440, bins: int = 48, value_area_frac: float = 0.7
+) -> tuple[F8, F8, F8]:
+    """Point of control and value area of the last ``bars`` bars at each bar.
+
+    The range of the window is divided into ``bins`` equal bins. The volume of a bar is spread evenly over the quarter
+    bins that its high-low touches. The value area grows from the POC by the larger of the bins next above and next
+    below (the upper one of equals) until it holds ``value_area_frac`` of the volume.
+
+    Parameters
+    ----------
+    high, low : float64 (S, T)
+        Quote per base.
+    volume : float64 (S, T)
+        Base asset.
+    bars, bins : int, >= 1
+    value_area_frac : float in [0, 1]
+
+    Returns
+    -------
+    poc, vah, val : float64 (S, T)
+        Middle of the bin with the most volume (the lowest of equals); upper and lower edge of the value area. All
+        three are the price where the window has but one. NaN where bar ``t`` or more than 10 % of the window is
+        unknown and where nothing traded; the known bars are taken.
+
+    Raises
+    ------
+    InvalidInput
+        ``bars`` or ``bins`` below 1, ``value_area_frac`` outside [0, 1], or shapes differ.
+
+    References
+    ----------
+    J. P. Steidlmayer, *Market Profile*; J. F. Dalton, *Mind over Markets* (value area).
+
+    Examples
+    --------
+    >>> high, low = np.array([[12.0, 11.0]]), np.array([[10.0, 10.0]])
+    >>> [float(x[0, 1]) for x in rolling_profile(high, low, np.array([[2.0, 9.0]]), bars=2, bins=2)]
+    [10.5, 11.0, 10.0]
+    """
+    _checked(bars, bins, value_area_frac)
+    high, low, volume = rows_of(high=high, low=low, volume=volume)
+    out = np.full((3, *high.shape), np.nan)
+    _rolling_profile(high, low, volume, bars, bins, value_area_frac, out)
+    return out[0], out[1], out[2]
+
+
+def _checked(bars: int, bins: int, value_area_frac: float) -> None:
+    at_least(1, bars=bars, bins=bins)
+    if not 0.0 <= value_area_frac <= 1.0:
+        raise InvalidInput(f"value_area_frac must be in [0, 1], was {value_area_frac}")
+
+
+@jit
+def profile_at(
+    high: F8, low: F8, volume: F8, t: int, bars: int, bins: int, value_area_frac: float, work: F8, place: NDArray[Any]
+) -> tuple[float, float, float]:
+    """Row function of `rolling_profile`; ``work`` holds ``10 * bins + 8`` values, ``place`` is int32 ``(2, bars)``."""
+    first = max(0, t - bars + 1)
+    h, low_, v = high[first : t + 1], low[first : t + 1], volume[first : t + 1]
+    known, top, bottom = extremes(h, low_, v)
+    if known < KNOWN_SHARE * bars or v[-1] != v[-1]:
+        return np.nan, np.nan, np.nan
+    if not top > bottom:
+        traded = np.nanmax(v) > 0.0
+        return (top, top, top) if traded else (np.nan, np.nan, np.nan)
+    fine = bins * SUB_BINS
+    spread(h, low_, v, bottom, fine / (top - bottom), fine, known < len(h), work, place)
+    total = 0.0
+    for i in range(bins):
+        work[i] = 0.0
+        for k in range(SUB_BINS):
+            work[i] += work[bins + i * SUB_BINS + k]
+        total += work[i]
+    if not total > 0.0:
+        return np.nan, np.nan, np.nan
+    poc, lowest, highest = value_area(work[:bins], total * value_area_frac)
+    width = (top - bottom) / bins
+    upper = top if highest == bins - 1 else bottom + (highest + 1) * width
+    return bottom + (poc + 0.5) * width, upper, bottom + lowest * width
+
+
+@jit
+def extremes(high: F8, low: F8, volume: F8) -> tuple[int, float, float]:
+    """Return how many bars are known, the highest high and the lowest low."""
+    known, top0, top1, bottom0, bottom1 = 0, -np.inf, -np.inf, np.inf, np.inf
+    for i in range(len(high)):
+        known += high[i] + low[i] + volume[i] == high[i] + low[i] + volume[i]
+    even = len(high) - len(high) % 2
+    for i in range(0, even, 2):
+        top0, top1 = max(top0, high[i]), max(top1, high[i + 1])
+        bottom0, bottom1 = min(bottom0, low[i]), min(bottom1, low[i + 1])
+    for i in range(even, len(high)):
+        top0, bottom0 = max(top0, high[i]), min(bottom0, low[i])
+    return known, max(top0, top1), min(bottom0, bottom1)
+
+
+@jit
+def spread(
+    high: F8, low: F8, volume: F8, bottom: float, scale: float, fine: int, has_gaps: bool, work: F8, place: NDArray[Any]
+) -> None:
+    """Spread the volumes over ``fine`` bins: shares go in where a bar begins and out behind its end, then add up.
+
+    The result starts at ``work[fine // SUB_BINS]``. Two ledgers take turns, so that one bar need not wait for the other.
+    """
+    n = len(high)
+    last = np.int32(fine - 1)
+    for i in range(n):
+        place[0, i] = min(np.int32((low[i] - bottom) * scale), last)
+        place[1, i] = min(np.int32((high[i] - bottom) * scale), last)
+    starts, ends = place[0].view(np.uint32), place[1].view(np.uint32)
+    base = fine // SUB_BINS
+    one, two = work[base : base + fine + 1], work[base + fine + 1 : base + 2 * fine + 2]
+    one[:] = 0.0
+    two[:] = 0.0
+    for i in range(n):
+        if has_gaps and not volume[i] + high[i] + low[i] == volume[i] + high[i] + low[i]:
+            continue
+        ledger = one if i & 1 else two
+        share = volume[i] / (ends[i] - starts[i] + 1.0)
+        ledger[starts[i]] += share
+        ledger[ends[i] + np.uint32(1)] -= share
+    running = 0.0
+    for i in range(fine):
+        running += one[i] + two[i]
+        one[i] = running
+
+
+@jit
+def value_area(volumes: F8, wanted: float) -> tuple[int, int, int]:
+    """Return the places of the POC and of the lowest and highest bin of the value area."""
+    poc = 0
+    for i in range(len(volumes)):
+        if volumes[i] > volumes[poc]:
+            poc = i
+    lowest, highest, held = poc, poc, volumes[poc]
+    while held < wanted and (lowest > 0 or highest < len(volumes) - 1):
+        above = volumes[highest + 1] if highest < len(volumes) - 1 else -np.inf
+        below = volumes[lowest - 1] if lowest > 0 else -np.inf
+        if above >= below:
+            highest += 1
+            held += above
+        else:
+            lowest -= 1
+            held += below
+    return poc, lowest, highest
+
+
+@jit
+def _last_profile(high: F8, low: F8, volume: F8, bars: int, bins: int, value_area_frac: float, out: F8) -> None:
+    work, place = np.empty((2 * SUB_BINS + 1) * bins + 8), np.empty((2, bars), np.int32)
+    t = high.shape[1] - 1
+    for s in range(high.shape[0]):
+        values = profile_at(high[s], low[s], volume[s], t, bars, bins, value_area_frac, work, place)
+        out[0, s], out[1, s], out[2, s] = values
+
+
+@jit
+def _rolling_profile(high: F8, low: F8, volume: F8, bars: int, bins: int, value_area_frac: float, out: F8) -> None:
+    work, place = np.empty((2 * SUB_BINS + 1) * bins + 8), np.empty((2, bars), np.int32)
+    for s in range(high.shape[0]):
+        for t in range(high.shape[1]):
+            values = profile_at(high[s], low[s], volume[s], t, bars, bins, value_area_frac, work, place)
+            out[0, s, t], out[1, s, t], out[2, s, t] = values
+
+
+__all__ = ["SUB_BINS", "rolling_profile", "volume_profile"]

@@ -1,0 +1,336 @@
+"""Trend: slope with its certainty, efficiency, and how far the averages of higher timeframes stand apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from aione.errors import InvalidInput
+from aione.indicators.kernel import at_least, jit, known_run, log_returns, rows_of
+from aione.indicators.wilder import wilder_step
+from aione.panel import F8, I8, MINUTE_MS
+
+FRAMES: Final = (5, 15, 60, 240)
+"""Minutes of the higher timeframes; each divides the next."""
+
+MIN_BUCKETS: Final = 5
+"""Closed bars of a higher timeframe from which on its averages are known: 1500 minutes always hold 5 of 4 hours."""
+
+# ── Slope and efficiency ──
+
+
+def ols_slope_t(close: F8, lookback: int = 60) -> F8:
+    """Least-squares slope of the log close over time, in units of its standard error (its t-statistic).
+
+    Parameters
+    ----------
+    close : float64 (S, T)
+        Quote per base.
+    lookback : int, >= 3
+        Bars in the window, ``t`` included.
+
+    Returns
+    -------
+    float64 (S, T)
+        NaN for the first ``lookback - 1`` bars, while a gap is in the window, and for a flat series, whose slope has
+        no error. A price is close to a random walk, whose residuals are not independent: values of 5 to 10 are common
+        without any trend, so compare them with their own past, not with a t-table.
+
+    References
+    ----------
+    W. H. Greene, *Econometric Analysis*, simple regression.
+
+    Examples
+    --------
+    >>> ols_slope_t(np.exp(np.array([[0.0, 1.0, 1.0]])), lookback=3).round(3)
+    array([[  nan,   nan, 1.732]])
+    """
+    at_least(3, lookback=lookback)
+    (close,) = rows_of(close=close)
+    out = np.full_like(close, np.nan)
+    _ols_slope_t(close, lookback, out)
+    return out
+
+
+def efficiency_ratio(close: F8, lookback: int = 60) -> F8:
+    """Kaufman's efficiency ratio: net change over ``lookback`` bars / sum of the absolute changes, ``(S, T)``, in [0, 1].
+
+    NaN for the first ``lookback`` bars, while a gap is in the window, and where nothing moved. Raises `InvalidInput`
+    for ``lookback < 1``.
+
+    References
+    ----------
+    P. J. Kaufman, *Trading Systems and Methods*, adaptive moving average.
+
+    Examples
+    --------
+    >>> efficiency_ratio(np.array([[1.0, 3.0, 2.0]]), lookback=2).round(3)
+    array([[  nan,   nan, 0.333]])
+    """
+    at_least(1, lookback=lookback)
+    (close,) = rows_of(close=close)
+    out = np.full_like(close, np.nan)
+    _efficiency_ratio(close, lookback, out)
+    return out
+
+
+@jit
+def slope_t_of(returns: F8) -> float:
+    """t-statistic of the slope of the path that these log returns make."""
+    n = len(returns) + 1
+    level, mean = 0.0, 0.0
+    for r in returns:
+        level += r
+        mean += level
+    mean /= n
+    middle = 0.5 * (n - 1)
+    cross, level = middle * mean, 0.0
+    for i in range(1, n):
+        level += returns[i - 1]
+        cross += (i - middle) * (level - mean)
+    spread = n * (n * n - 1.0) / 12.0
+    slope = cross / spread
+    level, errors = 0.0, (slope * middle - mean) ** 2
+    for i in range(1, n):
+        level += returns[i - 1]
+        errors += (level - mean - slope * (i - middle)) ** 2
+    return float(slope / np.sqrt(errors / (n - 2.0) / spread)) if errors > 0.0 else np.nan
+
+
+@jit
+def efficiency_at(close: F8, t: int, lookback: int) -> float:
+    """Row function of `efficiency_ratio`."""
+    if t < lookback:
+        return np.nan
+    path = 0.0
+    for i in range(t - lookback + 1, t + 1):
+        path += abs(close[i] - close[i - 1])
+    return abs(close[t] - close[t - lookback]) / path if path > 0.0 else np.nan
+
+
+@jit
+def _ols_slope_t(close: F8, lookback: int, out: F8) -> None:
+    returns = np.empty(max(close.shape[1] - 1, 0))
+    for s in range(close.shape[0]):
+        log_returns(close[s], 1, close.shape[1], returns)
+        for t in range(lookback - 1, close.shape[1]):
+            if known_run(close[s], t, lookback) == lookback:
+                out[s, t] = slope_t_of(returns[t - lookback + 1 : t])
+
+
+@jit
+def _efficiency_ratio(close: F8, lookback: int, out: F8) -> None:
+    for s in range(close.shape[0]):
+        for t in range(close.shape[1]):
+            out[s, t] = efficiency_at(close[s], t, lookback)
+
+
+# ── Exponential averages ──
+
+
+def ema(x: F8, period: int, warmup: int | None = None) -> F8:
+    """Exponential moving average, weights normalised over the history that there is.
+
+    Parameters
+    ----------
+    x : float64 (S, T)
+        Any unit. A NaN bar leaves that symbol's average where it was.
+    period : int, >= 1
+        The smoothing factor is ``2 / (period + 1)``.
+    warmup : int, optional
+        Known bars before the first value; ``period`` by default.
+
+    Returns
+    -------
+    float64 (S, T)
+        Unit of ``x``; NaN before the warm-up and wherever ``x`` is NaN.
+
+    Notes
+    -----
+    ``sum((1 - a) ** i * x[t - i]) / sum((1 - a) ** i)``: the definition of ``pandas.ewm(adjust=True, ignore_na=True)``,
+    which is an average of what is known from the first bar on. It meets TA-Lib's ``EMA`` (seeded with a plain mean) to
+    1e-9 after about ``10 * period`` bars.
+
+    Examples
+    --------
+    >>> ema(np.array([[1.0, 4.0]]), period=3, warmup=1)
+    array([[1., 3.]])
+    """
+    at_least(1, period=period)
+    (x,) = rows_of(x=x)
+    out = np.full_like(x, np.nan)
+    _ema(x, period, period if warmup is None else warmup, out)
+    return out
+
+
+def ema_distance(
+    high: F8,
+    low: F8,
+    close: F8,
+    open_time_ms: I8,
+    minutes: int,
+    *,
+    fast: int = 20,
+    slow: int = 50,
+    atr_period: int = 14,
+    interval_ms: int = MINUTE_MS,
+) -> F8:
+    """Distance of a higher timeframe's fast EMA above its slow one, in ATR of that timeframe.
+
+    Parameters
+    ----------
+    high, low, close : float64 (S, T)
+        Quote per base, bars of ``interval_ms``.
+    open_time_ms : int64 (T,)
+    minutes : int
+        Length of a bar of the higher timeframe; a multiple of the bars'.
+    fast, slow, atr_period : int, >= 1
+        In bars of the higher timeframe.
+
+    Returns
+    -------
+    float64 (S, T)
+        At bar ``t`` the value of the last higher bar that had closed by then; they begin at whole multiples of
+        ``minutes`` in UTC. One with a gap inside is unknown and skipped.
+
+    Notes
+    -----
+    Known from 5 closed bars on (`MIN_BUCKETS`), so that 1500 minutes give an answer on 4h too: with so few, both
+    EMAs are means of what there is, tilted to the recent bars by their weights, the ATR is a plain mean, and the
+    distance is smaller than it will be. An EMA forgets: with 50 bars' weight of what is older than ``n`` bars is
+    ``0.961 ** n`` of the whole, so 300 bars of 5 minutes are exact to 1e-5, and longer history changes the value by
+    no more than that; on 1h and 4h 1500 minutes are a short history and longer ones do change the value.
+
+    Raises
+    ------
+    InvalidInput
+        ``minutes`` is not a multiple of the bar, a period below 1, or shapes differ.
+
+    Examples
+    --------
+    >>> rising = 100.0 + np.arange(30.0)[None, :]
+    >>> times = 60_000 * np.arange(30)
+    >>> ema_distance(rising + 1, rising - 1, rising, times, minutes=5)[0, [23, 24, 29]].round(4)
+    array([   nan, 0.0789, 0.1168])
+    """
+    at_least(1, fast=fast, slow=slow, atr_period=atr_period)
+    high, low, close = rows_of(high=high, low=low, close=close)
+    size, rest = divmod(minutes * MINUTE_MS, interval_ms)
+    if size < 1 or rest:
+        raise InvalidInput(f"minutes must be a multiple of the bar's {interval_ms} ms, was {minutes}")
+    out = np.full_like(close, np.nan)
+    if close.shape[1]:
+        _ema_distance(high, low, close, bucket_offset(int(open_time_ms[0]), size, interval_ms), size, fast, slow, atr_period, out)
+    return out
+
+
+def htf_alignment(distances: Sequence[F8]) -> F8:
+    """Agreement of the higher timeframes, in [-1, 1]: mean of ``tanh`` of their EMA distances.
+
+    Each distance is ``(S,)`` or ``(S, T)``; unknown ones are left out, and the result is NaN where all are.
+
+    Examples
+    --------
+    >>> htf_alignment([np.array([0.0, np.nan]), np.array([99.0, np.nan])])
+    array([0.5, nan])
+    """
+    bent = np.tanh(np.stack(list(distances)))
+    known = ~np.isnan(bent)
+    total = np.where(known, bent, 0.0).sum(axis=0)
+    counts = known.sum(axis=0)
+    aligned: F8 = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+    return aligned
+
+
+def bucket_offset(first_open_ms: int, size: int, interval_ms: int = MINUTE_MS) -> int:
+    """Bars of a grid that starts at ``first_open_ms`` before its first whole bucket of ``size`` bars in UTC.
+
+    Examples
+    --------
+    >>> bucket_offset(2 * 60_000, size=5)
+    3
+    """
+    return int(-(first_open_ms // interval_ms) % size)
+
+
+@jit
+def buckets(high: F8, low: F8, close: F8, offset: int, size: int, out: F8) -> int:
+    """Write high, low and close of every whole bucket to ``out (3, n)``, NaN for one with a gap; return how many."""
+    count = max(0, (len(close) - offset) // size)
+    for k in range(count):
+        start = offset + k * size
+        top, bottom, check = high[start], low[start], close[start]
+        for i in range(start + 1, start + size):
+            top = max(top, high[i])
+            bottom = min(bottom, low[i])
+            check += close[i]
+        is_known = check == check
+        out[0, k] = top if is_known else np.nan
+        out[1, k] = bottom if is_known else np.nan
+        out[2, k] = close[start + size - 1] if is_known else np.nan
+    return count
+
+
+@jit
+def distance_scan(bars: F8, count: int, fast: int, slow: int, atr_period: int, store: int, out: F8) -> None:
+    """EMA distance in ATR after each of ``count`` bars ``(3, n)``, written to ``out`` from bar ``store`` on.
+
+    A bar with a gap keeps the value before it.
+    """
+    keep_fast, keep_slow = 1.0 - 2.0 / (fast + 1.0), 1.0 - 2.0 / (slow + 1.0)
+    sum_fast, sum_slow, weight_fast, weight_slow = 0.0, 0.0, 0.0, 0.0
+    span, seen, ranged, before = 0.0, 0, 0, np.nan
+    for k in range(count):
+        close = bars[2, k]
+        if close == close:
+            sum_fast, weight_fast = close + keep_fast * sum_fast, 1.0 + keep_fast * weight_fast
+            sum_slow, weight_slow = close + keep_slow * sum_slow, 1.0 + keep_slow * weight_slow
+            seen += 1
+            if before == before:
+                ranged += 1
+                true_range = max(bars[0, k], before) - min(bars[1, k], before)
+                span = wilder_step(span, true_range, 1.0 / min(ranged, atr_period))
+        before = close
+        if k >= store:
+            is_known = seen >= MIN_BUCKETS and span > 0.0
+            out[k - store] = (sum_fast / weight_fast - sum_slow / weight_slow) / span if is_known else np.nan
+
+
+@jit
+def _ema(x: F8, period: int, warmup: int, out: F8) -> None:
+    keep = 1.0 - 2.0 / (period + 1.0)
+    for s in range(x.shape[0]):
+        total, weight, seen = 0.0, 0.0, 0
+        for t in range(x.shape[1]):
+            if x[s, t] == x[s, t]:
+                total, weight = x[s, t] + keep * total, 1.0 + keep * weight
+                seen += 1
+                if seen >= warmup:
+                    out[s, t] = total / weight
+
+
+@jit
+def _ema_distance(
+    high: F8, low: F8, close: F8, offset: int, size: int, fast: int, slow: int, atr_period: int, out: F8
+) -> None:
+    bars = np.empty((3, close.shape[1]))
+    values = np.empty(close.shape[1])
+    for s in range(close.shape[0]):
+        count = buckets(high[s], low[s], close[s], offset, size, bars)
+        distance_scan(bars, count, fast, slow, atr_period, 0, values)
+        for t in range(offset + size - 1, close.shape[1]):
+            out[s, t] = values[(t + 1 - offset) // size - 1]
+
+
+__all__ = [
+    "FRAMES",
+    "MIN_BUCKETS",
+    "bucket_offset",
+    "efficiency_ratio",
+    "ema",
+    "ema_distance",
+    "htf_alignment",
+    "ols_slope_t",
+]

@@ -1,0 +1,383 @@
+"""Volatility: true range and ATR, standard deviations of returns, and the largest moves of a window."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from aione.indicators.kernel import (
+    KNOWN_SHARE,
+    at_least,
+    jit,
+    known_run,
+    log_returns,
+    quantile_pair,
+    rows_of,
+    variance,
+    window_sums,
+)
+from aione.indicators.wilder import ATR, TRUE_RANGE, wilder_columns
+from aione.panel import F8
+
+DISTRIBUTION_BARS: Final = 240
+"""Own previous values that ``atr_percentile`` and ``vol_ratio_p95`` compare with."""
+
+MOVE_BARS: Final = (5, 30, 60)
+"""Windows of ``volatility.max_{n}bar_move`` and ``volatility.max_{n}bar_return``."""
+
+# ── True range ──
+
+
+def true_range(high: F8, low: F8, close: F8) -> F8:
+    """Range of a bar together with the previous close (Wilder, 1978), float64 ``(S, T)``, quote per base.
+
+    NaN on the first bar, at a gap and on the bar after it, where the previous close is unknown.
+
+    Examples
+    --------
+    >>> true_range(np.array([[5.0, 6.0]]), np.array([[4.0, 5.5]]), np.array([[4.2, 6.0]])).round(3)
+    array([[nan, 1.8]])
+    """
+    return wilder_columns(high, low, close, 1)[:, TRUE_RANGE].copy()
+
+
+def atr(high: F8, low: F8, close: F8, period: int = 14) -> F8:
+    """Average true range, Wilder's smoothing.
+
+    Parameters
+    ----------
+    high, low, close : float64 (S, T)
+        Quote per base.
+    period : int, >= 1
+        Bars.
+
+    Returns
+    -------
+    float64 (S, T)
+        Quote per base. NaN for the first ``period`` bars, at a gap and on the bar after it; a gap leaves the average
+        where it was. Divided by the close it is ``atr_frac``.
+
+    Raises
+    ------
+    InvalidInput
+        ``period < 1`` or shapes differ.
+
+    References
+    ----------
+    Wilder, 1978. Equal to TA-Lib's ``ATR`` from the first value on.
+
+    Examples
+    --------
+    >>> atr(np.array([[5.0, 6.0, 7.0]]), np.array([[4.0, 5.0, 5.0]]), np.array([[5.0, 5.0, 6.0]]), period=2)
+    array([[nan, nan, 1.5]])
+    """
+    return wilder_columns(high, low, close, period)[:, ATR].copy()
+
+
+def previous_rank(x: F8, lookback: int = DISTRIBUTION_BARS) -> F8:
+    """Rank of each value within its own symbol's previous ``lookback`` values.
+
+    Parameters
+    ----------
+    x : float64 (S, T)
+        For ``atr_percentile``: ATR / close.
+    lookback : int, >= 1
+
+    Returns
+    -------
+    float64 (S, T)
+        In [0, 1]: share of the previous values that are smaller, equal ones counting half. NaN where ``x`` is NaN or
+        less than 90 % of the previous values are known.
+
+    Examples
+    --------
+    >>> previous_rank(np.array([[1.0, 3.0, 2.0]]), lookback=2)
+    array([[nan, nan, 0.5]])
+    """
+    at_least(1, lookback=lookback)
+    (x,) = rows_of(x=x)
+    out = np.full_like(x, np.nan)
+    _previous_rank(x, lookback, out)
+    return out
+
+
+def previous_quantile(x: F8, lookback: int = DISTRIBUTION_BARS, q: float = 0.95) -> F8:
+    """Quantile (linear interpolation) of each symbol's previous ``lookback`` values, float64 ``(S, T)``, unit of ``x``.
+
+    NaN where less than 90 % of the previous values are known. Raises `InvalidInput` for ``lookback < 1``.
+
+    Examples
+    --------
+    >>> previous_quantile(np.array([[1.0, 3.0, 9.0]]), lookback=2, q=0.5)
+    array([[nan, nan,  2.]])
+    """
+    at_least(1, lookback=lookback)
+    (x,) = rows_of(x=x)
+    out = np.full_like(x, np.nan)
+    _previous_quantile(x, lookback, q, out)
+    return out
+
+
+@jit
+def rank_at(x: F8, t: int, lookback: int) -> float:
+    """Row function of `previous_rank`."""
+    if t < lookback:
+        return np.nan
+    now = x[t]
+    below, equal, known = 0, 0, 0
+    for i in range(t - lookback, t):
+        below += x[i] < now
+        equal += x[i] == now
+        known += x[i] == x[i]
+    if now != now or known < KNOWN_SHARE * lookback:
+        return np.nan
+    return (below + 0.5 * equal) / known
+
+
+@jit
+def quantile_pair_at(x: F8, t: int, lookback: int, q: float, work: F8) -> tuple[float, float, float]:
+    """Values around the quantile of `previous_quantile` and its place between; ``work`` holds ``lookback`` values."""
+    known = 0
+    if t >= lookback:
+        for i in range(t - lookback, t):
+            if x[i] == x[i]:
+                work[known] = x[i]
+                known += 1
+    if known == 0 or known < KNOWN_SHARE * lookback:
+        return np.nan, np.nan, np.nan
+    return quantile_pair(work, known, q)
+
+
+@jit
+def _previous_rank(x: F8, lookback: int, out: F8) -> None:
+    for s in range(x.shape[0]):
+        for t in range(x.shape[1]):
+            out[s, t] = rank_at(x[s], t, lookback)
+
+
+@jit
+def _previous_quantile(x: F8, lookback: int, q: float, out: F8) -> None:
+    work = np.empty(lookback)
+    for s in range(x.shape[0]):
+        for t in range(x.shape[1]):
+            below, above, place = quantile_pair_at(x[s], t, lookback, q, work)
+            out[s, t] = below + (above - below) * place
+
+
+# ── Standard deviations of returns ──
+
+
+def realized_vol(close: F8, lookback: int = 60) -> F8:
+    """Population standard deviation of one-bar log returns.
+
+    Parameters
+    ----------
+    close : float64 (S, T)
+        Quote per base.
+    lookback : int, >= 2
+        Returns in the window.
+
+    Returns
+    -------
+    float64 (S, T)
+        Fraction a bar, not annualised. NaN for the first ``lookback`` bars and while a gap is in the window. Exactly 0
+        for a flat series.
+
+    Examples
+    --------
+    >>> realized_vol(np.array([[100.0, 110.0, 99.0]]), lookback=2).round(4)
+    array([[   nan,    nan, 0.1003]])
+    """
+    at_least(2, lookback=lookback)
+    (close,) = rows_of(close=close)
+    out = np.full_like(close, np.nan)
+    _realized_vol(close, lookback, out)
+    return out
+
+
+def vol_ratio(close: F8, short: int = 15, long: int = 240) -> F8:
+    """Realised volatility of the last ``short`` returns over that of the last ``long`` ones, float64 ``(S, T)``.
+
+    About 1 in a steady market. NaN for the first ``long`` bars, while a gap is in the window and where the long one is
+    0. Raises `InvalidInput` unless ``2 <= short <= long``.
+
+    Examples
+    --------
+    >>> vol_ratio(np.array([[100.0, 101.0, 100.0, 110.0, 100.0]]), short=2, long=4).round(3)
+    array([[  nan,   nan,   nan,   nan, 1.408]])
+    """
+    at_least(2, short=short)
+    at_least(short, long=long)
+    (close,) = rows_of(close=close)
+    out = np.full_like(close, np.nan)
+    _vol_ratio(close, short, long, out)
+    return out
+
+
+@jit
+def squared_ratios(returns: F8, short: int, long: int, work: F8, out: F8) -> None:
+    """Write the square of `vol_ratio` at every return from the ``long``-th on to ``out``; ``work (4, len(returns))``."""
+    n = len(returns) - long + 1
+    late = returns[long - short :]
+    for i in range(len(returns)):
+        work[0, i] = returns[i] * returns[i]
+    window_sums(returns, long, work[1])
+    window_sums(work[0], long, work[2])
+    for i in range(n):
+        out[i] = variance(work[1, i], work[2, i], long)
+    window_sums(late, short, work[1])
+    window_sums(work[0, long - short :], short, work[2])
+    for i in range(n):
+        out[i] = variance(work[1, i], work[2, i], short) / out[i] if out[i] != 0.0 else np.nan
+
+
+@jit
+def deviation(returns: F8) -> float:
+    """Population standard deviation of returns."""
+    total, squares = 0.0, 0.0
+    for x in returns:
+        total += x
+        squares += x * x
+    return float(np.sqrt(variance(total, squares, len(returns))))
+
+
+@jit
+def _realized_vol(close: F8, lookback: int, out: F8) -> None:
+    bars = close.shape[1]
+    returns = np.empty(max(bars - 1, 0))
+    for s in range(close.shape[0]):
+        log_returns(close[s], 1, bars, returns)
+        for t in range(lookback, bars):
+            out[s, t] = deviation(returns[t - lookback : t])
+
+
+@jit
+def _vol_ratio(close: F8, short: int, long: int, out: F8) -> None:
+    bars = close.shape[1]
+    returns = np.empty(max(bars - 1, 0))
+    work = np.empty((4, max(bars - 1, 0)))
+    if bars > long:
+        for s in range(close.shape[0]):
+            log_returns(close[s], 1, bars, returns)
+            squared_ratios(returns, short, long, work, out[s, long:])
+            for t in range(long, bars):
+                out[s, t] = np.sqrt(out[s, t])
+
+
+# ── Largest moves ──
+
+
+def max_move(high: F8, low: F8, bars: int, lookback: int = 240) -> F8:
+    """Largest (highest high - lowest low) / lowest low of any ``bars``-bar window inside the last ``lookback`` bars.
+
+    Parameters
+    ----------
+    high, low : float64 (S, T)
+        Quote per base.
+    bars, lookback : int, 1 <= bars <= lookback
+
+    Returns
+    -------
+    float64 (S, T)
+        Fraction. NaN for the first ``lookback - 1`` bars and while a gap is in the window.
+
+    Examples
+    --------
+    >>> max_move(np.array([[11.0, 12.0, 12.0]]), np.array([[10.0, 10.0, 11.0]]), bars=1, lookback=2).round(2)
+    array([[nan, 0.2, 0.2]])
+    """
+    at_least(1, bars=bars)
+    at_least(bars, lookback=lookback)
+    high, low = rows_of(high=high, low=low)
+    out = np.full_like(high, np.nan)
+    _max_move(high, low, bars, lookback, out)
+    return out
+
+
+def max_return(close: F8, bars: int, lookback: int = 240) -> F8:
+    """Largest absolute ``bars``-bar close-to-close return inside the last ``lookback`` bars, float64 ``(S, T)``.
+
+    Fraction; both closes lie inside the window. NaN for the first ``lookback - 1`` bars and while a gap is in the
+    window. Raises `InvalidInput` unless ``1 <= bars < lookback``.
+
+    Examples
+    --------
+    >>> max_return(np.array([[100.0, 80.0, 100.0]]), bars=1, lookback=3)
+    array([[ nan,  nan, 0.25]])
+    """
+    at_least(1, bars=bars)
+    at_least(bars + 1, lookback=lookback)
+    (close,) = rows_of(close=close)
+    out = np.full_like(close, np.nan)
+    _max_return(close, bars, lookback, out)
+    return out
+
+
+@jit
+def widen(highs: F8, lows: F8, width: int, bars: int) -> int:
+    """Turn extremes over ``width`` bars from each place on into those over the largest power of two <= ``bars``."""
+    while 2 * width <= bars:
+        for i in range(len(highs) - width):
+            highs[i] = max(highs[i], highs[i + width])
+            lows[i] = min(lows[i], lows[i + width])
+        width *= 2
+    return width
+
+
+@jit
+def widest(highs: F8, lows: F8, width: int, bars: int) -> float:
+    """Largest move over ``bars`` bars, from the extremes over ``width`` <= ``bars`` <= ``2 * width`` bars."""
+    top, bottom = 0.0, 1.0
+    shift = bars - width
+    for i in range(len(highs) - bars + 1):
+        h = max(highs[i], highs[i + shift])
+        low = min(lows[i], lows[i + shift])
+        if h * bottom > top * low:
+            top, bottom = h, low
+    return (top - bottom) / bottom
+
+
+@jit
+def largest_return(close: F8, inverse: F8, bars: int) -> float:
+    """Largest absolute return over ``bars`` bars; ``inverse`` is ``1 / close``."""
+    up, down = 0.0, 0.0
+    for i in range(len(close) - bars):
+        change = (close[i + bars] - close[i]) * inverse[i]
+        up = max(up, change)
+        down = min(down, change)
+    return max(up, -down)
+
+
+@jit
+def _max_move(high: F8, low: F8, bars: int, lookback: int, out: F8) -> None:
+    for s in range(high.shape[0]):
+        both = high[s] + low[s]
+        for t in range(lookback - 1, high.shape[1]):
+            if known_run(both, t, lookback) == lookback:
+                highs, lows = high[s, t - lookback + 1 : t + 1].copy(), low[s, t - lookback + 1 : t + 1].copy()
+                out[s, t] = widest(highs, lows, widen(highs, lows, 1, bars), bars)
+
+
+@jit
+def _max_return(close: F8, bars: int, lookback: int, out: F8) -> None:
+    for s in range(close.shape[0]):
+        inverse = 1.0 / close[s]
+        for t in range(lookback - 1, close.shape[1]):
+            if known_run(close[s], t, lookback) == lookback:
+                first = t - lookback + 1
+                out[s, t] = largest_return(close[s, first : t + 1], inverse[first : t + 1], bars)
+
+
+__all__ = [
+    "DISTRIBUTION_BARS",
+    "MOVE_BARS",
+    "atr",
+    "max_move",
+    "max_return",
+    "previous_quantile",
+    "previous_rank",
+    "realized_vol",
+    "true_range",
+    "vol_ratio",
+]
