@@ -1,0 +1,340 @@
+"""The session as a pure machine: what it commands after what, and at which moment."""
+
+from __future__ import annotations
+
+import json
+from math import inf
+
+import pytest
+
+from aione.errors import IllegalTransition
+from aione.venue.session import STREAMS_A_MESSAGE, Session
+from aione.venue.session_parts import Close, Connect, End, Phase, Rotate, Send, Verdict, verdict
+from aione.venue.stream_track import StreamState
+from config.models import VenueParams
+
+URL = "ws://exchange/market/stream"
+PARAMS = VenueParams(
+    stale_after_s=15.0,
+    proof_within_s=70.0,
+    stream_stale_after_s=130.0,
+    connection_life_s=3600.0,
+    control_messages_per_s=5,
+    backoff_base_s=0.5,
+    backoff_cap_s=30.0,
+)
+
+
+def ceiling(_low, high):
+    return high
+
+
+def make(streams=("btcusdt@kline_1m",), uniform=ceiling, **changes):
+    session = Session(URL, PARAMS.model_copy(update=changes), uniform=uniform)
+    session.want(streams, 0.0)
+    return session
+
+
+def opened(*args, now_s=0.0, **kwargs):
+    session = make(*args, **kwargs)
+    session.start(now_s)
+    assert session.commands() == [Connect(URL)]
+    session.connected(now_s)
+    return session
+
+
+def push(stream="btcusdt@kline_1m"):
+    symbol = stream.partition("@")[0].upper()
+    bar = {"t": 60_000, "s": symbol, "i": "1m", "o": "1", "h": "1", "l": "1", "c": "1", "v": "1", "q": "1", "V": "1",
+           "n": 1, "x": False}  # fmt: skip
+    return json.dumps({"stream": stream, "data": {"e": "kline", "E": 60_001, "s": symbol, "k": bar}}).encode()
+
+
+def sent(session):
+    return [json.loads(command.payload) for command in session.commands() if isinstance(command, Send)]
+
+
+def only(session):
+    (track,) = session._tracks.values()
+    return track.state
+
+
+# ── Subscribing ──
+
+
+def test_it_connects_at_once_and_subscribes_what_is_wanted():
+    (message,) = sent(opened(["a@kline_1m", "b@kline_1m"]))
+    assert message == {"method": "SUBSCRIBE", "params": ["a@kline_1m", "b@kline_1m"], "id": 1}
+
+
+def test_many_streams_go_out_in_chunks_under_the_control_limit():
+    names = [f"s{i}@kline_1m" for i in range(3 * STREAMS_A_MESSAGE - 1)]
+    session = opened(names)
+    at, messages = {0.0: len(sent(session))}, []
+    now_s = 0.0
+    while session.wake_at_s < 0.9:
+        now_s = session.wake_at_s
+        session.tick(now_s - 0.01)
+        assert sent(session) == []
+        session.tick(now_s)
+        messages += sent(session)
+        at[round(now_s, 3)] = 1
+    assert list(at) == [0.0, 0.2, 0.4]
+    assert [len(message["params"]) for message in messages] == [STREAMS_A_MESSAGE, STREAMS_A_MESSAGE - 1]
+
+
+def test_what_is_wanted_later_is_added_and_what_is_not_wanted_taken_off():
+    session = opened(["a@kline_1m", "b@kline_1m"])
+    sent(session)
+    session.want(["b@kline_1m", "c@kline_1m"], 1.0)
+    session.tick(1.0)
+    session.tick(1.2)
+    assert [(m["method"], m["params"]) for m in sent(session)] == [
+        ("UNSUBSCRIBE", ["a@kline_1m"]),
+        ("SUBSCRIBE", ["c@kline_1m"]),
+    ]
+    assert set(session.streams) == {"b@kline_1m", "c@kline_1m"}
+
+
+def test_what_was_never_asked_for_is_not_taken_off():
+    session = opened([f"s{i}@kline_1m" for i in range(STREAMS_A_MESSAGE + 1)])
+    sent(session)
+    session.want([f"s{i}@kline_1m" for i in range(STREAMS_A_MESSAGE)], 1.0)
+    session.tick(2.0)
+    assert sent(session) == []
+
+
+def test_a_stream_that_still_flows_when_it_is_wanted_again_stays_proven():
+    session = opened()
+    session.received(push(), 0.5)
+    session.want([], 0.55)
+    session.want(["btcusdt@kline_1m"], 0.6)
+    session.received(push(), 0.65)
+    session.tick(0.8)
+    session.tick(1.0)
+    assert only(session) is StreamState.PROVEN
+
+
+# ── Proof ──
+
+
+def test_an_acknowledgement_is_not_a_proof_and_data_is():
+    session = opened()
+    assert only(session) is StreamState.REQUESTED
+    assert session.received(b'{"result":null,"id":1}', 0.1) is None
+    assert only(session) is StreamState.ACKNOWLEDGED
+    assert not session.is_proven
+    assert session.received(push(), 0.2).bar.symbol == "BTCUSDT"
+    assert session.is_proven
+
+
+def test_data_before_the_acknowledgement_proves_as_well():
+    session = opened()
+    session.received(push(), 0.1)
+    session.received(b'{"result":null,"id":1}', 0.2)
+    assert only(session) is StreamState.PROVEN
+
+
+def test_a_stream_acknowledged_and_never_delivered_is_reported_while_others_deliver():
+    session = opened(["btcusdt@kline_1m", "deadusdt@kline_1m"])
+    session.received(b'{"result":null,"id":1}', 0.1)
+    for second in range(1, 72):
+        session.received(push(), float(second))
+        session.tick(float(second))
+    assert session.phase is Phase.OPEN
+    assert session.in_state(StreamState.UNPROVEN) == ["deadusdt@kline_1m"]
+    session.received(push("deadusdt@kline_1m"), 72.0)
+    assert session.states() == {"proven": 2}
+
+
+def test_a_stream_that_falls_silent_is_stale_until_it_delivers_again():
+    session = opened(["a@kline_1m", "b@kline_1m"])
+    session.received(push("b@kline_1m"), 0.5)
+    for second in range(1, 133):
+        session.received(push("a@kline_1m"), float(second))
+        session.tick(float(second))
+    assert session.in_state(StreamState.STALE) == ["b@kline_1m"]
+    session.received(push("b@kline_1m"), 133.0)
+    assert session.in_state(StreamState.STALE) == []
+
+
+def test_a_refused_control_message_is_counted_and_proves_nothing():
+    session = opened()
+    session.received(b'{"error":{"code":2,"msg":"Invalid request"},"id":1}', 0.1)
+    assert session.counts.errors["control_refused"] == 1
+    assert only(session) is StreamState.REQUESTED
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind"),
+    [
+        (b"garbage", "malformed_message"),
+        (b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade"}}', "unknown_event"),
+        (push("otherusdt@kline_1m"), "unasked_stream"),
+    ],
+)
+def test_a_strange_message_is_counted_and_never_raises(payload, kind):
+    session = opened()
+    assert session.received(payload, 0.1) is None
+    assert session.counts.errors == {kind: 1}
+    assert session.counts.messages == 0
+
+
+def test_a_reply_to_nobody_is_ignored():
+    session = opened()
+    session.received(b'{"result":null,"id":99}', 0.1)
+    assert only(session) is StreamState.REQUESTED
+
+
+# ── Watchdog ──
+
+
+def test_a_connection_that_delivers_nothing_is_dropped_and_its_streams_are_unproven():
+    session = opened()
+    sent(session)
+    session.received(b'{"result":null,"id":1}', 0.1)
+    session.tick(15.0)
+    assert session.commands() == []
+    session.tick(16.0)
+    (close,) = session.commands()
+    assert isinstance(close, Close)
+    assert close.abort
+    assert only(session) is StreamState.UNPROVEN
+    assert session.counts.errors["connection_stale"] == 1
+
+
+def test_control_replies_do_not_keep_a_silent_connection():
+    session = opened()
+    sent(session)
+    for second in range(1, 17):
+        session.received(b'{"result":null,"id":1}', float(second))
+        session.tick(float(second))
+    assert session.phase is Phase.CLOSING
+
+
+def test_a_connection_without_streams_is_not_expected_to_speak():
+    session = opened([])
+    for second in range(100):
+        session.tick(float(second))
+    assert session.phase is Phase.OPEN
+    session.want(["a@kline_1m"], 100.0)
+    session.tick(110.0)
+    assert session.phase is Phase.OPEN
+
+
+# ── Reconnecting ──
+
+
+def drop(session, now_s, end=None):
+    session.closed(end or End("connection lost"), now_s)
+    return session.wake_at_s - now_s
+
+
+def test_waits_grow_until_data_comes_and_then_start_again():
+    session = opened()
+    waits, now_s = [], 0.0
+    for _ in range(9):
+        waits.append(drop(session, now_s))
+        now_s = session.wake_at_s
+        session.tick(now_s)
+        session.connected(now_s)
+        session.received(b'{"result":null,"id":1}', now_s)
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    session.received(push(), now_s)
+    assert drop(session, now_s) == 0.5
+
+
+def test_the_wait_is_drawn_from_the_whole_range():
+    asked = []
+    session = opened(uniform=lambda low, high: asked.append((low, high)) or 0.123 * high)
+    asked.clear()
+    assert drop(session, 10.0) == pytest.approx(0.123 * 0.5)
+    assert asked == [(0.0, 0.5)]
+
+
+def test_after_a_reconnect_everything_is_subscribed_again():
+    session = opened(["a@kline_1m", "b@kline_1m"])
+    session.received(push("a@kline_1m"), 0.1)
+    sent(session)
+    drop(session, 1.0)
+    assert session.states() == {"wanted": 2}
+    session.tick(1.5)
+    assert session.commands() == [Connect(URL)]
+    session.connected(1.6)
+    assert sent(session)[0]["params"] == ["a@kline_1m", "b@kline_1m"]
+    assert session.counts.reconnects == 1
+
+
+def test_a_fatal_end_is_final():
+    session = opened()
+    session.closed(End("no such path", status=404), 1.0)
+    assert session.phase is Phase.FAILED
+    assert session.is_over
+    assert session.wake_at_s == inf
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (End("lost"), Verdict.RETRY),
+        (End("policy", code=1008), Verdict.RETRY),
+        (End("going away", code=1001), Verdict.RETRY),
+        *((End("refused", status=status), Verdict.RETRY) for status in (403, 408, 418, 429, 500, 502, 503)),
+        *((End("refused", status=status), Verdict.FATAL) for status in (400, 401, 404, 426, 451)),
+        (End("certificate", is_hopeless=True), Verdict.FATAL),
+    ],
+)
+def test_one_function_decides_what_is_worth_another_try(end, expected):
+    assert verdict(end) is expected
+
+
+# ── Rotation, end ──
+
+
+def test_before_its_life_is_over_it_asks_once_to_be_replaced():
+    session = opened()
+    asked = []
+    for second in range(1, 3700):
+        session.received(push(), float(second))
+        session.tick(float(second))
+        asked += [second for command in session.commands() if isinstance(command, Rotate)]
+    assert asked == [3420]
+    assert session.phase is Phase.OPEN
+
+
+def test_connections_do_not_rotate_all_at_once():
+    def rotation(session):
+        return session._rotate_at_s
+
+    moments = {rotation(opened(uniform=lambda _low, high, at=at: at * high)) for at in (0.0, 0.5, 1.0)}
+    assert moments == {3600.0, 3510.0, 3420.0}
+
+
+def test_stopping_closes_politely_and_never_connects_again():
+    session = opened()
+    sent(session)
+    session.stop()
+    assert session.commands() == [Close("stopped")]
+    session.closed(End("stopped"), 1.0)
+    assert session.phase is Phase.STOPPED
+    session.tick(100.0)
+    assert session.commands() == []
+
+
+def test_stopping_while_it_waits_or_connects_leaves_no_connection():
+    waiting = opened()
+    drop(waiting, 1.0)
+    waiting.stop()
+    assert waiting.is_over
+    connecting = make()
+    connecting.start(0.0)
+    connecting.commands()
+    connecting.stop()
+    connecting.connected(1.0)
+    assert isinstance(connecting.commands()[0], Close)
+
+
+def test_it_starts_once():
+    session = opened()
+    with pytest.raises(IllegalTransition, match="starts once"):
+        session.start(1.0)
