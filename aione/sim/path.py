@@ -1,0 +1,215 @@
+"""The price path inside a bar: which trades could have made it, and what of it is known at each moment.
+
+A `BarPath` is a short tape of trades that starts at the bar's open, visits its high and its low, ends at its close and
+carries exactly its volume and taker buys. The forming bar is the aggregate of the tape so far, so that a client that
+builds bars from trades and a client that reads bars see the same market. The same bar always has the same tape.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from aione.sim.market import MINUTE_MS, SIM_TRADE, Bars, Trades, empty_bars
+from aione.sim.noise import F8, I8, noise_key, uniform
+
+LAST_OFFSET_MS: Final = MINUTE_MS - 100
+MAX_PRINTS: Final = 160
+_CUMULATIVE: Final = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
+
+
+class BarPath:
+    """The tape of one 1m bar.
+
+    Parameters
+    ----------
+    bar : SIM_BAR (1,)
+        With ``low <= open, close <= high`` and ``taker_buy_volume <= volume``.
+    tick_size : float
+        Grid of the prices between the bar's own four.
+    key : int
+        Names the tape; the bar's open time enters as well.
+
+    Attributes
+    ----------
+    trades : SIM_TRADE (N,)
+        Ascending in time. Empty where the bar has no volume.
+    """
+
+    __slots__ = ("_bar", "_high", "_low", "_share", "_taker", "_turnover", "trades")
+
+    def __init__(self, bar: Bars, tick_size: float, key: int = 0) -> None:
+        self._bar = bar.copy()
+        self.trades = _tape(self._bar, tick_size, noise_key(key, int(bar["open_time_ms"][0])))
+        if len(self.trades):
+            price, quantity = self.trades["price"], self.trades["quantity"]
+            bought = np.where(self.trades["is_buyer_maker"], 0.0, quantity)
+            self._high, self._low = np.maximum.accumulate(price), np.minimum.accumulate(price)
+            self._share = _share(quantity)
+            self._turnover = _share(price * quantity)
+            self._taker = _share(bought)
+
+    def forming(self, elapsed_ms: int) -> Bars:
+        """Return the bar as known ``elapsed_ms`` after its open: one SIM_BAR row.
+
+        From the tape's last trade on it equals the whole bar exactly; volumes and count never fall.
+        """
+        seen = int(np.searchsorted(self.trades["time_ms"] - self._bar["open_time_ms"][0], elapsed_ms, "right"))
+        row = self._bar.copy()
+        if seen == len(self.trades):
+            return row
+        last = max(seen - 1, 0)
+        row["high"], row["low"] = self._high[last], self._low[last]
+        row["close"] = self.trades["price"][last]
+        for field, shares in zip(_CUMULATIVE, (self._share, self._turnover, self._taker, self._taker), strict=True):
+            row[field] *= shares[last]
+        row["trade_count"] = max(1, int(self._bar["trade_count"][0] * self._share[last]))
+        return row
+
+
+def forming(bar: Bars, elapsed_frac: float, tick_size: float = 1e-8, key: int = 0) -> Bars:
+    """Return one bar as known after ``elapsed_frac`` of its minute; see `BarPath.forming`.
+
+    Examples
+    --------
+    >>> from aione.sim.market import SIM_BAR
+    >>> bar = np.array([(0, 10.0, 12.0, 9.0, 11.0, 5.0, 50.0, 3.0, 30.0, 40)], dtype=SIM_BAR)
+    >>> bool(forming(bar, 0.0)["close"][0] == 10.0), bool(forming(bar, 1.0) == bar)
+    (True, True)
+    """
+    return BarPath(bar, tick_size, key).forming(int(elapsed_frac * MINUTE_MS))
+
+
+def trades(bar: Bars, tick_size: float = 1e-8, key: int = 0) -> Trades:
+    """Return the tape of one bar; see `BarPath`."""
+    return BarPath(bar, tick_size, key).trades
+
+
+# ── The tape ──
+
+
+def _tape(bar: Bars, tick_size: float, key: int) -> Trades:
+    """Return the trades of one bar."""
+    volume, start = float(bar["volume"][0]), int(bar["open_time_ms"][0])
+    if volume <= 0.0:
+        return np.empty(0, dtype=SIM_TRADE)
+    corners = _corners(bar, key)
+    count = int(bar["trade_count"][0])
+    prints = max(len(corners), min(count, int(2.0 + 2.0 * count**0.5), MAX_PRINTS))
+    index = np.arange(prints)
+    price = _prices(corners, index, tick_size, key)
+    weight = -np.log(uniform(key ^ 3, index)) + 0.1
+    quantity = volume * weight / weight.sum()
+    offset = np.sort((uniform(key ^ 4, index) * LAST_OFFSET_MS).astype(np.int64))
+    offset[0] = 0
+    return _with_sides(start + offset, price, quantity, float(bar["taker_buy_volume"][0]), key)
+
+
+def _corners(bar: Bars, key: int) -> list[float]:
+    """Return the prices that the path must visit, in order: open, the extremes that are not its ends, close."""
+    first, high, low, last = (float(bar[name][0]) for name in ("open", "high", "low", "close"))
+    extremes = [low, high] if last >= first else [high, low]
+    if float(uniform(key ^ 1, np.array([0]))[0]) < 0.3:
+        extremes.reverse()
+    inner = [price for price in extremes if price not in {first, last}]
+    return [first, *inner, last] if inner or first != last else [first]
+
+
+def _prices(corners: list[float], index: I8, tick_size: float, key: int) -> F8:
+    """Return a rough walk through the corners, on the tick grid and inside their range, (N,)."""
+    prints = len(index)
+    if prints == 1:
+        return np.array(corners)
+    spread = np.sort(uniform(key ^ 2, np.arange(len(corners) - 2))) if len(corners) > 2 else np.empty(0)
+    knots = np.concatenate(([0], 1 + (spread * max(prints - len(corners), 0)).astype(np.int64), [prints - 1]))
+    knots[1:-1] += np.arange(len(corners) - 2)
+    low, high = min(corners), max(corners)
+    position = np.interp(index, knots, np.arange(len(corners)))
+    part = position % 1.0
+    rough = (uniform(key ^ 5, index) - 0.5) * (high - low) * 0.8 * np.sqrt(part * (1.0 - part))
+    price = np.interp(index, knots, corners) + rough
+    price = np.clip(np.round(np.round(price / tick_size) * tick_size, 12), low, high)
+    price[knots] = corners
+    return price
+
+
+def _with_sides(time_ms: I8, price: F8, quantity: F8, taker_buy: float, key: int) -> Trades:
+    """Return trades whose buyers' aggression sums to ``taker_buy``; at most one trade is split for it."""
+    rises = np.diff(price, prepend=price[0])
+    order = np.argsort(uniform(key ^ 6, np.arange(len(price))) - 0.5 * np.sign(rises), kind="stable")
+    filled = np.cumsum(quantity[order])
+    whole = int(np.searchsorted(filled, taker_buy, "right"))
+    is_buy = np.zeros(len(price), dtype=bool)
+    is_buy[order[:whole]] = True
+    rows = np.empty(len(price), dtype=SIM_TRADE)
+    rows["time_ms"], rows["price"], rows["quantity"], rows["is_buyer_maker"] = time_ms, price, quantity, ~is_buy
+    rest = taker_buy - (filled[whole - 1] if whole else 0.0)
+    if whole == len(price) or rest <= quantity.sum() * 1e-12:
+        return rows
+    split = int(order[whole])
+    bought = rows[split : split + 1].copy()
+    bought["quantity"], bought["is_buyer_maker"] = rest, False
+    rows["quantity"][split] -= rest
+    return np.concatenate((rows[:split], bought, rows[split:]))
+
+
+def _share(values: F8) -> F8:
+    total = np.cumsum(values)
+    return np.asarray(total / total[-1] if total[-1] > 0.0 else total)
+
+
+class PathCache:
+    """The paths of the bars asked for last, built once each; bounded.
+
+    Parameters
+    ----------
+    minute : callable (symbol, open_time_ms) -> SIM_BAR (0 or 1,)
+        Where bars come from.
+    tick_size : callable (symbol) -> float
+    seed : int
+    capacity : int
+        Paths kept; one takes about 10 kB.
+    """
+
+    def __init__(
+        self,
+        minute: Callable[[str, int], Bars],
+        tick_size: Callable[[str], float],
+        seed: int = 0,
+        capacity: int = 4096,
+    ) -> None:
+        self._minute, self._tick_size, self._seed, self._capacity = minute, tick_size, seed, capacity
+        self._paths: OrderedDict[tuple[str, int], BarPath | None] = OrderedDict()
+
+    def forming(self, symbol: str, now_ms: int) -> Bars:
+        """Return the 1m bar of ``now_ms`` as known then; no row where there is no bar."""
+        path = self._path(symbol, now_ms // MINUTE_MS * MINUTE_MS)
+        return empty_bars() if path is None else path.forming(now_ms % MINUTE_MS)
+
+    def trades(self, symbol: str, start_ms: int, end_ms: int) -> Trades:
+        """Return SIM_TRADE rows with ``start_ms <= time_ms <= end_ms``."""
+        parts = [np.empty(0, dtype=SIM_TRADE)]
+        for open_ms in range(start_ms // MINUTE_MS * MINUTE_MS, end_ms + 1, MINUTE_MS):
+            path = self._path(symbol, open_ms)
+            if path is not None:
+                times = path.trades["time_ms"]
+                parts.append(path.trades[np.searchsorted(times, start_ms) : np.searchsorted(times, end_ms, "right")])
+        return np.concatenate(parts)
+
+    def _path(self, symbol: str, open_ms: int) -> BarPath | None:
+        place = (symbol, open_ms)
+        if place in self._paths:
+            self._paths.move_to_end(place)
+            return self._paths[place]
+        bar = self._minute(symbol, open_ms)
+        path = BarPath(bar, self._tick_size(symbol), noise_key(self._seed, symbol)) if len(bar) else None
+        self._paths[place] = path
+        if len(self._paths) > self._capacity:
+            self._paths.popitem(last=False)
+        return path
+
+
+__all__ = ["LAST_OFFSET_MS", "BarPath", "PathCache", "forming", "trades"]
