@@ -7,13 +7,14 @@ builds bars from trades and a client that reads bars see the same market. The sa
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
-from aione.sim.market import MINUTE_MS, SIM_TRADE, Bars, Trades, empty_bars
+from aione.sim.market import MINUTE_MS, SIM_BAR, SIM_TRADE, Bars, Trades, empty_bars
 from aione.sim.noise import F8, I8, noise_key, uniform
 
 LAST_OFFSET_MS: Final = MINUTE_MS - 100
@@ -39,35 +40,34 @@ class BarPath:
         Ascending in time. Empty where the bar has no volume.
     """
 
-    __slots__ = ("_bar", "_high", "_low", "_share", "_taker", "_turnover", "trades")
+    __slots__ = ("_known", "_offsets", "_whole", "trades")
 
     def __init__(self, bar: Bars, tick_size: float, key: int = 0) -> None:
-        self._bar = bar.copy()
-        self.trades = _tape(self._bar, tick_size, noise_key(key, int(bar["open_time_ms"][0])))
-        if len(self.trades):
-            price, quantity = self.trades["price"], self.trades["quantity"]
-            bought = np.where(self.trades["is_buyer_maker"], 0.0, quantity)
-            self._high, self._low = np.maximum.accumulate(price), np.minimum.accumulate(price)
-            self._share = _share(quantity)
-            self._turnover = _share(price * quantity)
-            self._taker = _share(bought)
+        start, first, *_, count = self._whole = bar[0].item()
+        self.trades = _tape(bar, tick_size, noise_key(key, start))
+        price, quantity = self.trades["price"], self.trades["quantity"]
+        self._offsets: list[int] = (self.trades["time_ms"] - start).tolist()
+        if not self._offsets:
+            return
+        bought = np.where(self.trades["is_buyer_maker"], 0.0, quantity)
+        share = _share(quantity)
+        self._known = np.empty(len(price), dtype=SIM_BAR)
+        self._known["open_time_ms"], self._known["open"], self._known["close"] = start, first, price
+        self._known["high"], self._known["low"] = np.maximum.accumulate(price), np.minimum.accumulate(price)
+        for field, shares in zip(_CUMULATIVE, (share, _share(price * quantity), *[_share(bought)] * 2), strict=True):
+            self._known[field] = bar[field] * shares
+        self._known["trade_count"] = np.maximum(1, (count * share).astype(np.int64))
+        self._known[-1] = self._whole
 
     def forming(self, elapsed_ms: int) -> Bars:
         """Return the bar as known ``elapsed_ms`` after its open: one SIM_BAR row.
 
         From the tape's last trade on it equals the whole bar exactly; volumes and count never fall.
         """
-        seen = int(np.searchsorted(self.trades["time_ms"] - self._bar["open_time_ms"][0], elapsed_ms, "right"))
-        row = self._bar.copy()
-        if seen == len(self.trades):
-            return row
-        last = max(seen - 1, 0)
-        row["high"], row["low"] = self._high[last], self._low[last]
-        row["close"] = self.trades["price"][last]
-        for field, shares in zip(_CUMULATIVE, (self._share, self._turnover, self._taker, self._taker), strict=True):
-            row[field] *= shares[last]
-        row["trade_count"] = max(1, int(self._bar["trade_count"][0] * self._share[last]))
-        return row
+        if not self._offsets:
+            return np.array([self._whole], dtype=SIM_BAR)
+        last = max(bisect_right(self._offsets, elapsed_ms) - 1, 0)
+        return self._known[last : last + 1].copy()
 
 
 def forming(bar: Bars, elapsed_frac: float, tick_size: float = 1e-8, key: int = 0) -> Bars:
