@@ -1,14 +1,15 @@
 """Stage1, the watchman: triggers over every symbol, then ALERT or NORMAL. Pure: no I/O, no clock."""
 
 from aione.stage1.inputs import Trigger, TriggerInput, TriggerResult
-from aione.stage1.monitor import MonitorState
 from aione.stage1.registry import canonical_name
 from aione.stage1.run import Stage1Result, run_stage1
+from aione.stage1.states import MonitorState, MonitorStates
 from aione.stage1.thresholds import EffectiveThresholds, effective_thresholds
 
 __all__ = [
     "EffectiveThresholds",
     "MonitorState",
+    "MonitorStates",
     "Stage1Result",
     "Trigger",
     "TriggerInput",

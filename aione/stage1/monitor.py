@@ -14,68 +14,21 @@ A bar that is not later than the last one a state has seen changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from aione.errors import ConfigError, InvalidInput
+from aione.errors import ConfigError
 from aione.panel import B1, F8, I8, MINUTE_MS
 from aione.stage1.inputs import I1, TriggerResult
+from aione.stage1.states import MonitorState, MonitorStates
 from config.models import Stage1MonitorParams
 
 UNGATED: Final = frozenset({"breakout_up", "breakout_down", "vwap_deviation"})
 """Triggers that count in a market that hardly moves."""
 
 _TIE: Final = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorState:
-    """What the monitor remembers of one symbol from bar to bar, and across restarts.
-
-    Attributes
-    ----------
-    is_alert : bool
-    side : int
-        Of the alert; the last vote that was not a tie. 0 when NORMAL.
-    since_ms : int
-        Open time of the bar on which the present state began.
-    bars_held : int
-        Bars that the present alert has lasted, the first included; 0 when NORMAL.
-    evidence : float in [0, 1]
-        At ``last_bar_ms``.
-    announced : mapping alert key -> open time (ms) of the bar on which it was announced
-    last_bar_ms : int
-        Open time of the last bar that was scored; 0 before the first.
-    """
-
-    is_alert: bool = False
-    side: int = 0
-    since_ms: int = 0
-    bars_held: int = 0
-    evidence: float = 0.0
-    announced: Mapping[str, int] = field(default_factory=dict)
-    last_bar_ms: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild a state; `InvalidInput` names what it lacks or should not have.
-
-        Examples
-        --------
-        >>> state = MonitorState(is_alert=True, side=-1, since_ms=60_000, bars_held=1, evidence=0.7)
-        >>> MonitorState.from_dict(state.to_dict()) == state
-        True
-        """
-        strange = values.keys() ^ set(cls.__slots__)
-        if strange:
-            raise InvalidInput(f"a monitor state holds {', '.join(cls.__slots__)}; wrong or missing: {min(strange)}")
-        return cls(**{**values, "announced": dict(values["announced"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +76,7 @@ def weigh(results: Mapping[str, TriggerResult], weights: Mapping[str, float], lo
         counted,
         evidence=1.0 - np.prod(1.0 - mass, axis=0),
         side=(vote > _TIE).astype(np.int8) - (vote < -_TIE).astype(np.int8),
-        gated=blocked.any(axis=0),
+        gated=np.logical_or.reduce(blocked, axis=0),
     )
 
 
@@ -133,11 +86,11 @@ class Monitored:
 
     alert: B1
     announced: B1
-    states: dict[str, MonitorState]
+    states: MonitorStates
 
 
 def step_monitor(
-    symbols: Sequence[str],
+    symbols: tuple[str, ...],
     bar_ms: int,
     weighed: Weighed,
     scored: B1,
@@ -158,62 +111,39 @@ def step_monitor(
         raise ConfigError(
             f"STAGE1_MONITOR_PARAMS.alert_off must not be above alert_on {params.alert_on}, was {params.alert_off}"
         )
-    before = [states.get(symbol, _FIRST) for symbol in symbols]
-    was_alert, side, since, seen = _columns(before)
+    old = MonitorStates.aligned(symbols, states)
     lapse_ms = max(round(params.cooldown_s * 1000), params.min_hold_bars * MINUTE_MS)
-    was = was_alert & (bar_ms - seen <= lapse_ms)
-    moves = scored & (bar_ms > seen)
-    must_stay = (bar_ms - since) // MINUTE_MS < params.min_hold_bars
+    moves = scored & (bar_ms > old.last_bar_ms)
+    was = old.is_alert & (bar_ms - old.last_bar_ms <= lapse_ms)
+    must_stay = (bar_ms - old.since_ms) // MINUTE_MS < params.min_hold_bars
     enough = weighed.evidence >= params.alert_on
     alert = np.where(was, must_stay | (weighed.evidence >= params.alert_off), enough)
-    turned = was & alert & enough & (weighed.side * side < 0)
-    is_new = alert & (~was | turned)
-    since = np.where(is_new | (alert != was_alert) | (seen == 0), bar_ms, since)
-    side = np.where(alert, np.where(weighed.side != 0, weighed.side, np.where(was, side, 0)), 0)
-    held = np.where(alert, (bar_ms - since) // MINUTE_MS + 1, 0)
-    announced, memory = _announce(np.flatnonzero(moves & is_new), bar_ms, weighed, before, params)
-    kept = {name: state for name, state in states.items() if bar_ms - state.last_bar_ms <= lapse_ms}
-    columns = zip(
+    is_new = alert & (~was | (enough & (weighed.side * old.side < 0)))
+    since_ms = np.where(is_new | (alert != old.is_alert) | (old.last_bar_ms == 0), bar_ms, old.since_ms)
+    side = np.where(weighed.side != 0, weighed.side, was * old.side) * alert
+    announced, memory = _announce(np.flatnonzero(moves & is_new), bar_ms, weighed, old.announced, params)
+    new = MonitorStates(
         symbols,
-        before,
-        *(column.tolist() for column in (moves, alert, side, since, held, weighed.evidence)),
-        strict=True,
+        is_alert=np.where(moves, alert, old.is_alert),
+        side=np.where(moves, side, old.side),
+        since_ms=np.where(moves, since_ms, old.since_ms),
+        bars_held=np.where(moves, alert * ((bar_ms - since_ms) // MINUTE_MS + 1), old.bars_held),
+        evidence=np.where(moves, weighed.evidence, old.evidence),
+        last_bar_ms=np.where(moves, bar_ms, old.last_bar_ms),
+        announced=memory,
+        others={name: state for name, state in old.others.items() if bar_ms - state.last_bar_ms <= lapse_ms},
     )
-    for row, (symbol, old, does_move, is_alert, sided, from_ms, bars, evidence) in enumerate(columns):
-        if does_move:
-            told = memory.get(row, old.announced)
-            kept[symbol] = MonitorState(is_alert, sided, from_ms, bars, evidence, told, bar_ms)
-        else:
-            kept[symbol] = old
-    return Monitored(alert=scored & np.where(moves, alert, was_alert), announced=announced, states=kept)
-
-
-_FIRST: Final = MonitorState()
-
-
-def _columns(states: Sequence[MonitorState]) -> tuple[B1, I1, I8, I8]:
-    """Return ``is_alert, side, since_ms, last_bar_ms`` of the states, each (S,)."""
-    size = len(states)
-    return (
-        np.fromiter((state.is_alert for state in states), np.bool_, size),
-        np.fromiter((state.side for state in states), np.int8, size),
-        np.fromiter((state.since_ms for state in states), np.int64, size),
-        np.fromiter((state.last_bar_ms for state in states), np.int64, size),
-    )
+    return Monitored(alert=scored & new.is_alert, announced=announced, states=new)
 
 
 def _announce(
-    rows: I8, bar_ms: int, weighed: Weighed, before: Sequence[MonitorState], params: Stage1MonitorParams
-) -> tuple[B1, dict[int, dict[str, int]]]:
-    """Return which of the new alerts in ``rows`` are announced, and what each of those rows then remembers."""
-    announced = np.zeros(len(before), dtype=np.bool_)
-    memory: dict[int, dict[str, int]] = {}
+    rows: I8, bar_ms: int, weighed: Weighed, told: Sequence[Mapping[str, int]], params: Stage1MonitorParams
+) -> tuple[B1, list[Mapping[str, int]]]:
+    """Return which of the new alerts in ``rows`` are announced, and what every row then remembers of it."""
+    announced = np.zeros(len(told), dtype=np.bool_)
+    memory = list(told)
     for row in rows.tolist():
-        recent = {
-            key: told_ms
-            for key, told_ms in before[row].announced.items()
-            if bar_ms - told_ms < params.cooldown_s * 1000
-        }
+        recent = {key: at_ms for key, at_ms in told[row].items() if bar_ms - at_ms < params.cooldown_s * 1000}
         key = weighed.key(row)
         if key not in recent:
             announced[row] = True

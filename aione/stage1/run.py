@@ -11,8 +11,9 @@ from aione.errors import InvalidInput
 from aione.indicators.readings import Readings
 from aione.panel import B1, F8, MarketSnapshot
 from aione.stage1.inputs import I1, TriggerInput, TriggerResult
-from aione.stage1.monitor import MonitorState, step_monitor, weigh
+from aione.stage1.monitor import step_monitor, weigh
 from aione.stage1.registry import TriggerSet, select_triggers
+from aione.stage1.states import MonitorState
 from aione.stage1.thresholds import EffectiveThresholds, Layer, effective_thresholds
 from config.settings import Settings
 

@@ -64,7 +64,8 @@ class EffectiveThresholds:
 
     def __getitem__(self, name: str) -> F8:
         """Return one threshold, float64 (S,); `InvalidInput` where there is none of this name."""
-        return self.values[_column(name)]
+        row: F8 = self.values[_column(name)]
+        return row
 
     def __contains__(self, name: object) -> bool:
         return name in _COLUMN
@@ -74,12 +75,12 @@ class EffectiveThresholds:
 
     def layer(self, name: str, row: int) -> str:
         """Return the label of the layer that set this threshold of the symbol in ``row``."""
-        return self.labels[self.layers[_column(name), row]]
+        return self.labels[int(self.layers[_column(name), row])]
 
     def explain(self, row: int) -> dict[str, dict[str, float | str]]:
         """Return ``{threshold: {"value": ..., "layer": ...}}`` of the symbol in ``row``, ready for JSON."""
         return {
-            name: {"value": float(self.values[column, row]), "layer": self.labels[self.layers[column, row]]}
+            name: {"value": float(self.values[column, row]), "layer": self.labels[int(self.layers[column, row])]}
             for name, column in _COLUMN.items()
         }
 

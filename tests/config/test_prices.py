@@ -4,7 +4,7 @@ import math
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aione.prices import format_price, get_tick_size, price_decimals, round_to_tick
@@ -33,6 +33,7 @@ def test_the_exchange_comes_first_then_the_map_then_the_bracket_then_the_default
     assert get_tick_size(symbol, price, SETTINGS, exchange) == expected
 
 
+@settings(deadline=None)
 @given(PRICES, TICKS)
 def test_a_rounded_price_is_a_whole_number_of_ticks_near_by(price, tick):
     nearest = round_to_tick(price, tick)
@@ -42,6 +43,7 @@ def test_a_rounded_price_is_a_whole_number_of_ticks_near_by(price, tick):
     assert round_to_tick(price, tick, "up") >= price * (1 - 1e-9)
 
 
+@settings(deadline=None)
 @given(PRICES, TICKS, st.sampled_from(["nearest", "down", "up"]))
 def test_a_price_on_the_grid_stays(price, tick, towards):
     once = round_to_tick(price, tick, "nearest")
@@ -53,6 +55,7 @@ def test_decimals_show_every_tick_and_no_more(tick, decimals):
     assert price_decimals(tick) == decimals
 
 
+@settings(deadline=None)
 @given(PRICES, TICKS)
 def test_a_formatted_price_reads_back(price, tick):
     rounded = round_to_tick(price, tick)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aione.prefilter.rank import METRICS, best_first, cross_sectional_rank, rank_score, tighten
@@ -11,6 +11,7 @@ from config.models import PrefilterParams, RankWeights
 values_with_gaps = st.lists(st.one_of(st.just(np.nan), st.integers(-50, 50).map(float)), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(values_with_gaps)
 def test_ranks_are_the_share_below_plus_half_the_share_equal(values):
     known = [value for value in values if not np.isnan(value)]
@@ -23,6 +24,7 @@ def test_ranks_are_the_share_below_plus_half_the_share_equal(values):
     np.testing.assert_allclose(cross_sectional_rank(np.array(values)), expected, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(values_with_gaps)
 def test_a_rising_transformation_changes_no_rank(values):
     x = np.array(values)

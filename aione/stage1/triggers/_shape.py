@@ -29,10 +29,10 @@ def result(
     fired = condition & known
     return TriggerResult(
         fired=fired,
-        side=np.where(fired, side, 0).astype(np.int8),
+        side=np.multiply(fired, side, dtype=np.int8),
         strength=np.where(fired, np.minimum(np.maximum(strength, 0.0), 1.0), 0.0),
         value=np.where(known, value, np.nan),
-        threshold=np.broadcast_to(np.asarray(threshold, dtype=np.float64), fired.shape),
+        threshold=threshold if isinstance(threshold, np.ndarray) else np.full(fired.shape, threshold),
     )
 
 
