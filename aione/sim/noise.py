@@ -11,6 +11,7 @@ G. Steele, D. Lea, C. Flood, *Fast splittable pseudorandom number generators*, O
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
@@ -23,6 +24,7 @@ I8: TypeAlias = NDArray[np.int64]
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2: Final = np.uint64(0x94D049BB133111EB)
+_WORD: Final = 2**64 - 1
 _TO_UNIT: Final = 2.0**-53
 
 
@@ -53,6 +55,20 @@ def uniform(key: int, index: I8) -> F8:
     z *= _MIX_2
     z ^= z >> np.uint64(31)
     return np.asarray(((z >> np.uint64(11)).astype(np.float64) + 0.5) * _TO_UNIT)
+
+
+def uniform_at(key: int, index: int) -> float:
+    """Return one number of `uniform`, the same to the bit, many times faster than an array of one.
+
+    Examples
+    --------
+    >>> uniform_at(9, 4) == uniform(9, np.array([4]))[0]
+    np.True_
+    """
+    z = (index * int(_GOLDEN) + key) & _WORD
+    z = ((z ^ (z >> 30)) * int(_MIX_1)) & _WORD
+    z = ((z ^ (z >> 27)) * int(_MIX_2)) & _WORD
+    return (((z ^ (z >> 31)) >> 11) + 0.5) * _TO_UNIT
 
 
 def normal(key: int, index: I8) -> F8:
@@ -94,6 +110,17 @@ def drifting(key: int, minutes: I8, period: int) -> F8:
     return np.asarray(joined / np.sqrt((1.0 - part) ** 2 + part**2))
 
 
+def drifting_at(key: int, minute: int, period: int) -> float:
+    """Return `drifting` at one minute, equal but for the last bits."""
+    node, rest = divmod(minute, period)
+    one, two = (
+        math.sqrt(-2.0 * math.log(uniform_at(key, 2 * at))) * math.cos(2.0 * math.pi * uniform_at(key, 2 * at + 1))
+        for at in (node, node + 1)
+    )
+    part = rest / period
+    return (one * (1.0 - part) + two * part) / math.hypot(1.0 - part, part)
+
+
 def drifting_days(key: int, first_day: int, count: int, period: int) -> F8:
     """Return `drifting` for every minute of whole days, (count, 1440), several times faster.
 
@@ -129,4 +156,16 @@ def reverting_walk(key: int, first_day: int, count: int, memory: float, step: fl
     return np.asarray(np.ascontiguousarray(windows * weights).sum(axis=1))
 
 
-__all__ = ["F8", "I8", "drifting", "drifting_days", "noise_key", "normal", "reverting_walk", "student_t4", "uniform"]
+__all__ = [
+    "F8",
+    "I8",
+    "drifting",
+    "drifting_at",
+    "drifting_days",
+    "noise_key",
+    "normal",
+    "reverting_walk",
+    "student_t4",
+    "uniform",
+    "uniform_at",
+]

@@ -15,10 +15,11 @@ from typing import Final
 import numpy as np
 
 from aione.sim.market import MINUTE_MS, SIM_BAR, SIM_TRADE, Bars, Trades, empty_bars
-from aione.sim.noise import F8, I8, noise_key, uniform
+from aione.sim.noise import F8, I8, noise_key, uniform, uniform_at
 
 LAST_OFFSET_MS: Final = MINUTE_MS - 100
 MAX_PRINTS: Final = 160
+_INDEX: Final = np.arange(4 * MAX_PRINTS)
 _CUMULATIVE: Final = ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
 
 
@@ -93,61 +94,57 @@ def trades(bar: Bars, tick_size: float = 1e-8, key: int = 0) -> Trades:
 
 def _tape(bar: Bars, tick_size: float, key: int) -> Trades:
     """Return the trades of one bar."""
-    volume, start = float(bar["volume"][0]), int(bar["open_time_ms"][0])
+    start, first, high, low, last, volume, _, taker_buy, _, count = bar[0].item()
     if volume <= 0.0:
         return np.empty(0, dtype=SIM_TRADE)
-    corners = _corners(bar, key)
-    count = int(bar["trade_count"][0])
+    corners = _corners(first, high, low, last, is_reversed=uniform_at(key, -1) < 0.3)
     prints = max(len(corners), min(count, int(2.0 + 2.0 * count**0.5), MAX_PRINTS))
-    index = np.arange(prints)
-    price = _prices(corners, index, tick_size, key)
-    weight = -np.log(uniform(key ^ 3, index)) + 0.1
-    quantity = volume * weight / weight.sum()
-    offset = np.sort((uniform(key ^ 4, index) * LAST_OFFSET_MS).astype(np.int64))
+    weight, when, rough, lean = uniform(key, _INDEX[: 4 * prints]).reshape(4, prints)
+    price = _prices(corners, rough, tick_size, key)
+    weight = 0.1 - np.log(weight)
+    when.sort()
+    offset = (when * LAST_OFFSET_MS).astype(np.int64)
     offset[0] = 0
-    return _with_sides(start + offset, price, quantity, float(bar["taker_buy_volume"][0]), key)
+    return _with_sides(start + offset, price, weight * (volume / weight.sum()), taker_buy, lean)
 
 
-def _corners(bar: Bars, key: int) -> list[float]:
+def _corners(first: float, high: float, low: float, last: float, *, is_reversed: bool) -> list[float]:
     """Return the prices that the path must visit, in order: open, the extremes that are not its ends, close."""
-    first, high, low, last = (float(bar[name][0]) for name in ("open", "high", "low", "close"))
-    extremes = [low, high] if last >= first else [high, low]
-    if float(uniform(key ^ 1, np.array([0]))[0]) < 0.3:
-        extremes.reverse()
+    extremes = [low, high] if (last >= first) != is_reversed else [high, low]
     inner = [price for price in extremes if price not in {first, last}]
     return [first, *inner, last] if inner or first != last else [first]
 
 
-def _prices(corners: list[float], index: I8, tick_size: float, key: int) -> F8:
+def _prices(corners: list[float], rough: F8, tick_size: float, key: int) -> F8:
     """Return a rough walk through the corners, on the tick grid and inside their range, (N,)."""
-    prints = len(index)
+    prints, legs = len(rough), len(corners) - 1
     if prints == 1:
         return np.array(corners)
-    spread = np.sort(uniform(key ^ 2, np.arange(len(corners) - 2))) if len(corners) > 2 else np.empty(0)
-    knots = np.concatenate(([0], 1 + (spread * max(prints - len(corners), 0)).astype(np.int64), [prints - 1]))
-    knots[1:-1] += np.arange(len(corners) - 2)
+    room = prints - len(corners) + 1
+    places = sorted(int(uniform_at(key, -2 - number) * room) for number in range(legs - 1))
+    knots = [0, *(1 + place + number for number, place in enumerate(places)), prints - 1]
     low, high = min(corners), max(corners)
-    position = np.interp(index, knots, np.arange(len(corners)))
-    part = position % 1.0
-    rough = (uniform(key ^ 5, index) - 0.5) * (high - low) * 0.8 * np.sqrt(part * (1.0 - part))
-    price = np.interp(index, knots, corners) + rough
-    price = np.clip(np.round(np.round(price / tick_size) * tick_size, 12), low, high)
+    part = np.interp(_INDEX[:prints], knots, range(legs + 1)) % 1.0
+    price = np.interp(_INDEX[:prints], knots, corners)
+    price += (rough - 0.5) * ((high - low) * 0.8) * np.sqrt(part * (1.0 - part))
+    price = np.round(np.rint(price / tick_size) * tick_size, 12)
+    np.clip(price, low, high, out=price)
     price[knots] = corners
     return price
 
 
-def _with_sides(time_ms: I8, price: F8, quantity: F8, taker_buy: float, key: int) -> Trades:
+def _with_sides(time_ms: I8, price: F8, quantity: F8, taker_buy: float, lean: F8) -> Trades:
     """Return trades whose buyers' aggression sums to ``taker_buy``; at most one trade is split for it."""
-    rises = np.diff(price, prepend=price[0])
-    order = np.argsort(uniform(key ^ 6, np.arange(len(price))) - 0.5 * np.sign(rises), kind="stable")
-    filled = np.cumsum(quantity[order])
-    whole = int(np.searchsorted(filled, taker_buy, "right"))
-    is_buy = np.zeros(len(price), dtype=bool)
-    is_buy[order[:whole]] = True
+    lean[1:] -= 0.5 * np.sign(price[1:] - price[:-1])
+    order = lean.argsort(kind="stable")
+    filled = quantity[order].cumsum()
+    whole = int(filled.searchsorted(taker_buy, "right"))
+    is_sale = np.ones(len(price), dtype=bool)
+    is_sale[order[:whole]] = False
     rows = np.empty(len(price), dtype=SIM_TRADE)
-    rows["time_ms"], rows["price"], rows["quantity"], rows["is_buyer_maker"] = time_ms, price, quantity, ~is_buy
+    rows["time_ms"], rows["price"], rows["quantity"], rows["is_buyer_maker"] = time_ms, price, quantity, is_sale
     rest = taker_buy - (filled[whole - 1] if whole else 0.0)
-    if whole == len(price) or rest <= quantity.sum() * 1e-12:
+    if whole == len(price) or rest <= filled[-1] * 1e-12:
         return rows
     split = int(order[whole])
     bought = rows[split : split + 1].copy()

@@ -7,15 +7,14 @@ books, and drift slowly. They are good for trying the system, not for research o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, exp, floor
 from typing import Final
 
-import numpy as np
-
 from aione.sim.market import DEPTH_FRACS, FUNDING_INTERVAL_MS, MINUTE_MS, DepthLevel, Quote
-from aione.sim.noise import drifting, noise_key, uniform
+from aione.sim.noise import drifting_at, uniform_at
 
 TURNOVER_UNIT: Final = 1e8
+_SHARES: Final = tuple((frac / 0.005) ** 0.8 for frac in DEPTH_FRACS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +69,28 @@ def make_quote(
     ``funding_rate`` None takes the model's own: 0.01 % a funding interval plus a slow noise.
     """
     key, tick = model.seed_key, model.tick_size
-    minute = np.array([now_ms // MINUTE_MS])
-    second = np.array([now_ms // 1000])
-    jitter = uniform(noise_key(key, "book"), second * 4 + np.arange(4))
-    half = 0.5 * price * model.spread_frac * spread_mult * (0.75 + 0.5 * float(jitter[0]))
+    minute, second = now_ms // MINUTE_MS, now_ms // 1000
+    half = 0.5 * price * model.spread_frac * spread_mult * (0.75 + 0.5 * uniform_at(key ^ 1, second))
     bid = max(1, floor((price - half) / tick + 1e-6))
     ask = max(bid + 1, ceil((price + half) / tick - 1e-6))
-    within = model.depth_quote * depth_mult * (0.8 + 0.4 * jitter[1:3]) / price
-    slow = float(drifting(noise_key(key, "basis"), minute, 45)[0])
-    interest = float(np.exp(0.10 * drifting(noise_key(key, "interest"), minute, 360)[0])) * interest_mult
+    usual = model.depth_quote * depth_mult / price
+    bids, asks = (usual * (0.8 + 0.4 * uniform_at(key ^ side, second)) for side in (2, 3))
+    slow = drifting_at(key ^ 4, minute, 45)
+    interest = exp(0.10 * drifting_at(key ^ 5, minute, 360)) * interest_mult
     if funding_rate is None:
-        funding_rate = 1e-4 + 8e-5 * float(drifting(noise_key(key, "funding"), minute, 1440)[0])
+        funding_rate = 1e-4 + 8e-5 * drifting_at(key ^ 6, minute, 1440)
     return Quote(
         bid=round(bid * tick, 12),
-        bid_qty=float(within[0]) * 0.02,
+        bid_qty=bids * 0.02,
         ask=round(ask * tick, 12),
-        ask_qty=float(within[1]) * 0.02,
+        ask_qty=asks * 0.02,
         mark=price * (1.0 + 5e-5 * slow),
         index=price * (1.0 - 1e-4 * slow),
         funding_rate=round(funding_rate, 8),
         next_funding_ms=(now_ms // FUNDING_INTERVAL_MS + 1) * FUNDING_INTERVAL_MS,
         open_interest=model.open_interest_quote * interest / price,
         depth=tuple(
-            DepthLevel(frac, float(within[0]) * (frac / 0.005) ** 0.8, float(within[1]) * (frac / 0.005) ** 0.8)
-            for frac in DEPTH_FRACS
+            DepthLevel(frac, bids * share, asks * share) for frac, share in zip(DEPTH_FRACS, _SHARES, strict=True)
         ),
     )
 

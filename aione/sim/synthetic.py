@@ -23,7 +23,7 @@ from aione.sim.market import (
     empty_bars,
 )
 from aione.sim.path import PathCache
-from aione.sim.quotes import make_quote
+from aione.sim.quotes import BookModel, make_quote
 from aione.sim.script import Event, script_of_day
 from aione.sim.synthetic_bars import MinuteModel
 from aione.sim.synthetic_catalog import (
@@ -71,10 +71,11 @@ class SyntheticMarket:
         self._model = MinuteModel(seed)
         self._coins = coin_profiles(symbols, seed)
         self._fixed = {row.symbol: row for row in (*self._coins, *outsider_profiles(seed))}
+        self._profiles = dict(self._fixed)
         self._days_kept = min(4096, max(256, 4 * len(self._fixed)))
         self._days: OrderedDict[tuple[str, int], Bars] = OrderedDict()
         self._daily: OrderedDict[tuple[str, int], Bars] = OrderedDict()
-        self._books = {row.symbol: row.book(seed) for row in self._fixed.values()}
+        self._books: dict[str, BookModel] = {}
         self._paths = PathCache(self._minute, self._tick_size, seed)
 
     # ── Market ──
@@ -88,7 +89,6 @@ class SyntheticMarket:
     def bars(self, symbol: str, interval_ms: int, start_ms: int, end_ms: int) -> Bars:
         """Return whole bars, SIM_BAR; see `Market.bars`."""
         check_interval(interval_ms)
-        self._require(symbol)
         first = bucket_open(start_ms + interval_ms - 1, interval_ms)
         last = bucket_open(end_ms, interval_ms)
         parts = [
@@ -101,22 +101,19 @@ class SyntheticMarket:
 
     def forming(self, symbol: str, now_ms: int) -> Bars:
         """Return the 1m bar of ``now_ms`` as seen so far; see `Market.forming`."""
-        self._require(symbol)
+        self._profile(symbol)
         return self._paths.forming(symbol, now_ms)
 
     def trades(self, symbol: str, start_ms: int, end_ms: int) -> Trades:
         """Return trades, SIM_TRADE; see `Market.trades`."""
-        self._require(symbol)
+        self._profile(symbol)
         return self._paths.trades(symbol, start_ms, end_ms)
 
     def quote(self, symbol: str, now_ms: int) -> Quote:
         """Return order book and derivatives; see `Market.quote`. A spread blow-out of the script shows here."""
-        self._require(symbol)
+        book = self._book(symbol)
         forming = self._paths.forming(symbol, now_ms)
-        lives = self._lives(symbol, now_ms, now_ms) or self._lives(symbol, now_ms - 30 * DAY_MS, now_ms + DAY_MS)
-        profile = lives[-1]
-        book = self._books[symbol] if symbol in self._books else profile.book(self._seed)
-        price = float(forming["close"][0]) if len(forming) else self._last_price(profile, now_ms)
+        price = float(forming["close"][0]) if len(forming) else self._last_price(symbol, now_ms)
         wide, deep, interest = self._stress(symbol, now_ms)
         return make_quote(book, price, now_ms, spread_mult=wide, depth_mult=deep, interest_mult=interest)
 
@@ -125,7 +122,7 @@ class SyntheticMarket:
 
         Kinds are those of `aione.sim.script.DURATIONS`, and ``listing`` / ``delisting`` of contracts that come and go.
         """
-        self._require(symbol)
+        self._profile(symbol)
         found = []
         for life in self._lives(symbol, start_ms, end_ms):
             if life.daily_turnover > 0.0:
@@ -139,30 +136,48 @@ class SyntheticMarket:
 
     # ── Parts ──
 
+    def _profile(self, symbol: str) -> Profile:
+        """Return how a symbol behaves, whichever of its lives is meant; refuse one that is never listed."""
+        if symbol not in self._profiles:
+            lives = [quarterly_profile(self._seed, symbol), *visitor_lives(self._seed, symbol, 0, 60 * DAY_MS)]
+            found = [life for life in lives if life is not None]
+            if not found:
+                raise InvalidInput(f"the synthetic market of {len(self._coins)} symbols does not know {symbol!r}")
+            self._profiles[symbol] = found[0]
+        return self._profiles[symbol]
+
     def _lives(self, symbol: str, start_ms: int, end_ms: int) -> list[Profile]:
         """Return the contracts of this name whose trading touches the time range."""
-        if symbol in self._fixed:
-            rows = [self._fixed[symbol]]
-        else:
-            quarterly = quarterly_profile(self._seed, symbol)
-            rows = [quarterly] if quarterly else visitor_lives(self._seed, symbol, start_ms, end_ms)
+        profile = self._profile(symbol)
+        is_fixed = symbol in self._fixed or profile.contract_type != "PERPETUAL"
+        rows = [profile] if is_fixed else visitor_lives(self._seed, symbol, start_ms, end_ms)
         return [row for row in rows if row.onboard_ms <= end_ms and start_ms < row.delivery_ms]
 
-    def _require(self, symbol: str) -> None:
-        is_known = symbol in self._fixed or quarterly_profile(self._seed, symbol) is not None
-        if not is_known and not visitor_lives(self._seed, symbol, 0, 60 * DAY_MS):
-            raise InvalidInput(f"the synthetic market of {len(self._coins)} symbols does not know {symbol!r}")
-
     def _tick_size(self, symbol: str) -> float:
-        lives = [self._fixed[symbol]] if symbol in self._fixed else self._lives(symbol, 0, 60 * DAY_MS)
-        return lives[-1].tick_size
+        return self._profile(symbol).tick_size
 
     def _minute(self, symbol: str, open_ms: int) -> Bars:
-        return self.bars(symbol, MINUTE_MS, open_ms, open_ms)
+        lives = self._lives(symbol, open_ms, open_ms)
+        if not lives:
+            return empty_bars()
+        day, minute = divmod(open_ms // MINUTE_MS, 1440)
+        rows = self._days.get((symbol, day))
+        if rows is None:
+            rows = self._day_rows(lives[0], day, day)
+        return rows[minute : minute + 1]
 
-    def _last_price(self, profile: Profile, now_ms: int) -> float:
-        at = min(max(now_ms, profile.onboard_ms), profile.delivery_ms - 1) // MINUTE_MS * MINUTE_MS
-        return float(self._minute(profile.symbol, at)["close"][0])
+    def _book(self, symbol: str) -> BookModel:
+        if symbol not in self._books:
+            self._books[symbol] = self._profile(symbol).book(self._seed)
+        return self._books[symbol]
+
+    def _last_price(self, symbol: str, now_ms: int) -> float:
+        """Return the close of the bar nearest to a moment without one; the usual price where none is near."""
+        lives = self._lives(symbol, now_ms - 30 * DAY_MS, now_ms + 200 * DAY_MS)
+        if not lives:
+            return self._profile(symbol).price
+        at = min(max(now_ms, lives[0].onboard_ms), lives[0].delivery_ms - 1) // MINUTE_MS * MINUTE_MS
+        return float(self._minute(symbol, at)["close"][0])
 
     def _stress(self, symbol: str, now_ms: int) -> tuple[float, float, float]:
         """Return what the script does to spread, depth and open interest at this moment, as multipliers."""
