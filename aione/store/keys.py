@@ -31,6 +31,11 @@ def weight(minute: int) -> str:
     return f"{PREFIX}weight:{minute}"
 
 
+def request_budget(name: str, window: int) -> str:
+    """Return the count of one window of a budget that the exchange keeps apart from the weight."""
+    return f"{PREFIX}budget:{name}:{window}"
+
+
 def weight_total() -> str:
     """Return the request weight used since the counter was made."""
     return f"{PREFIX}weight:total"
@@ -130,6 +135,7 @@ __all__ = [
     "open_trades",
     "prefilter_result",
     "progress",
+    "request_budget",
     "sequence",
     "stream_status",
     "trade_events",

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from aione.errors import InvalidInput
 from aione.panel.bar_panel import B1, F8, I8, BarPanel
-from aione.panel.bars import BAR_RECORD, DAY_MS, MINUTE_MS, VALUE_FIELDS
+from aione.panel.bars import BAR_RECORD, DAY_MS, MINUTE_MS, VALUE_FIELDS, Finality
 
 RECORD_BYTES: Final = BAR_RECORD.itemsize
 INTERVALS_MS: Final = {"1m": MINUTE_MS, "1d": DAY_MS}
 CAPACITIES: Final = {"1m": 2048, "1d": 256}
+
+ABSENT: Final = 1
+"""Value of a record's ``reserved``: the exchange was asked for this bar and has none. Its numbers are NaN."""
 
 Records = NDArray[Any]
 """Rows of `BAR_RECORD`."""
@@ -144,12 +147,22 @@ class RingLayout:
 
 def fill_block(values: dict[str, F8], valid: B1, rows: slice, window: Records, grid: I8) -> None:
     """Copy a block of records ``(n, bars)`` into the panel's arrays; what is not the grid's bar becomes NaN."""
-    valid[rows] = window["open_time_ms"] == grid
+    valid[rows] = (window["open_time_ms"] == grid) & (window["reserved"] != ABSENT)
     gaps = None if valid[rows].all() else ~valid[rows]
     for name, array in values.items():
         array[rows] = window[name]
         if gaps is not None:
             array[rows][gaps] = np.nan
+
+
+def absent_bars(open_times_ms: I8) -> Records:
+    """Return the marks of bars that the exchange does not have; any bar that comes after all replaces its mark."""
+    marks = np.zeros(len(open_times_ms), BAR_RECORD)
+    marks["open_time_ms"] = open_times_ms
+    for name in VALUE_FIELDS[:-1]:
+        marks[name] = np.nan
+    marks["finality"], marks["reserved"] = Finality.PROVISIONAL, ABSENT
+    return marks
 
 
 def missing_ranges(grid: I8, held: I8) -> list[tuple[int, int]]:
@@ -158,4 +171,14 @@ def missing_ranges(grid: I8, held: I8) -> list[tuple[int, int]]:
     return [(int(grid[first]), int(grid[stop - 1])) for first, stop in edges.reshape(-1, 2)]
 
 
-__all__ = ["CAPACITIES", "INTERVALS_MS", "RECORD_BYTES", "Records", "RingLayout", "fill_block", "missing_ranges"]
+__all__ = [
+    "ABSENT",
+    "CAPACITIES",
+    "INTERVALS_MS",
+    "RECORD_BYTES",
+    "Records",
+    "RingLayout",
+    "absent_bars",
+    "fill_block",
+    "missing_ranges",
+]

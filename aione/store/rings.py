@@ -5,7 +5,9 @@
 3. The script compares each record with what its slot holds: a later bar wins, an older one never does, and of
    the same bar the surer one wins; equally sure, the new one corrects the old.
 4. A load asks for the slots of its window alone and copies them into the panel's arrays.
-5. A gap is a slot whose open time is not the expected one.
+5. A gap is a slot whose open time is not the expected one. A bar that the exchange does not have (it stood still, or
+   the symbol was not listed yet) may be marked as absent: it is not valid, and it is no gap, so nobody asks for it
+   again; should the bar come after all, it takes its slot.
 """
 
 from __future__ import annotations
@@ -100,6 +102,8 @@ class Rings(Protocol):
 
     async def gaps(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, list[tuple[int, int]]]:
         """Return, for each symbol, the inclusive open-time ranges that are missing, oldest first; ``[]`` is complete.
+
+        A bar marked by `aione.store.ring_layout.absent_bars` is not missing.
 
         Raises
         ------

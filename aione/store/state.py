@@ -1,0 +1,185 @@
+"""`StateStore`: the small state that survives a restart, as JSON in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import redis.asyncio as aioredis
+
+from aione.errors import InvalidInput
+from aione.prefilter import PrefilterResult
+from aione.stage1.states import MonitorState
+from aione.store import keys
+from aione.store.connect import redis_errors
+from aione.venue.universe import Universe, journal_entry
+from config import config
+
+JOURNAL_ENTRIES: Final = 1000
+
+
+class StateStore:
+    """Universe, prefilter result, monitor states, fast symbols, book tickers and stream status.
+
+    Parameters
+    ----------
+    redis : redis.asyncio.Redis
+        A client that returns bytes.
+    ttl_s : int, optional
+        How long what only the present is good for outlives its last write; ``REDIS_CACHE_TTL`` by default.
+
+    Notes
+    -----
+    Universe and prefilter result do not expire: the last good one is better than none, and both say how old they are.
+    Every method raises `ServiceUnavailable` when Redis does not answer; a load raises `InvalidInput` for a value that
+    it cannot read.
+    """
+
+    def __init__(self, redis: aioredis.Redis, *, ttl_s: int | None = None) -> None:
+        self._redis = redis
+        self._ttl_s = config.REDIS_CACHE_TTL if ttl_s is None else ttl_s
+
+    # ── Universe ──
+
+    async def save_universe(self, universe: Universe) -> Universe:
+        """Store a refreshed universe, journal what changed, and return the one that is now in force.
+
+        An empty one does not replace a good one: that stays, marked as stale.
+        """
+        before = await self.load_universe()
+        if not universe.symbols and before is not None and before.symbols:
+            return await self._put_universe(before, before.stale(f"empty refresh at {universe.refreshed_ms}"))
+        return await self._put_universe(before, universe)
+
+    async def mark_universe_stale(self, reason: str) -> Universe | None:
+        """Mark the universe in force as stale because a refresh failed; None when there is none yet."""
+        before = await self.load_universe()
+        return None if before is None else await self._put_universe(before, before.stale(reason))
+
+    async def load_universe(self) -> Universe | None:
+        """Return the universe in force, or None before the first refresh."""
+        values = await self._get(keys.universe())
+        return None if values is None else Universe.from_dict(values)
+
+    async def universe_journal(self, count: int = 100) -> list[dict[str, Any]]:
+        """Return the last refreshes, newest first: at_ms, symbols, added, removed, is_stale, stale_reason."""
+        with redis_errors("reading the universe's journal"):
+            entries: Any = await self._redis.xrevrange(keys.universe_journal(), count=count)
+        return [_decode(fields[b"entry"], keys.universe_journal()) for _, fields in entries]
+
+    async def _put_universe(self, before: Universe | None, after: Universe) -> Universe:
+        with redis_errors("saving the universe"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.set(keys.universe(), orjson.dumps(after.to_dict()))
+                pipe.xadd(
+                    keys.universe_journal(),
+                    {"entry": orjson.dumps(journal_entry(before, after))},
+                    maxlen=JOURNAL_ENTRIES,
+                    approximate=True,
+                )
+                await pipe.execute()
+        return after
+
+    # ── Prefilter ──
+
+    async def save_prefilter(self, result: PrefilterResult) -> None:
+        """Store the last prefilter result."""
+        with redis_errors("saving the prefilter's result"):
+            await self._redis.set(keys.prefilter_result(), orjson.dumps(result.to_dict()))
+
+    async def load_prefilter(self) -> PrefilterResult | None:
+        """Return the last prefilter result, or None before the first."""
+        values = await self._get(keys.prefilter_result())
+        return None if values is None else PrefilterResult.from_dict(values)
+
+    # ── Stage1 monitor ──
+
+    async def save_monitor_states(self, states: Mapping[str, MonitorState]) -> None:
+        """Store these symbols' monitor states; those of other symbols stay."""
+        await self._put_hash(keys.monitor_states(), {s: state.to_dict() for s, state in states.items()}, None)
+
+    async def load_monitor_states(self, symbols: Sequence[str] | None = None) -> dict[str, MonitorState]:
+        """Return the stored monitor states, of ``symbols`` or of all."""
+        values = await self._get_hash(keys.monitor_states(), symbols)
+        return {symbol: MonitorState.from_dict(state) for symbol, state in values.items()}
+
+    # ── Fast symbols ──
+
+    async def add_fast_symbols(self, symbols: Iterable[str], until_ms: int) -> None:
+        """Keep symbols fast until ``until_ms``; one that is fast for longer stays so."""
+        scores = dict.fromkeys(symbols, until_ms)
+        if scores:
+            with redis_errors("adding fast symbols"):
+                await self._redis.zadd(keys.fast_symbols(), scores, gt=True)
+
+    async def fast_symbols(self, now_ms: int) -> list[str]:
+        """Return the symbols that are fast now, the soonest to expire first; expired ones are dropped."""
+        with redis_errors("reading fast symbols"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.zremrangebyscore(keys.fast_symbols(), "-inf", now_ms)
+                pipe.zrange(keys.fast_symbols(), 0, -1)
+                _, members = await pipe.execute()
+        return [member.decode() for member in members]
+
+    async def remove_fast_symbols(self, symbols: Iterable[str]) -> None:
+        """Make symbols no longer fast."""
+        members = list(symbols)
+        if members:
+            with redis_errors("removing fast symbols"):
+                await self._redis.zrem(keys.fast_symbols(), *members)
+
+    # ── What the stream saw last ──
+
+    async def save_book_tickers(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store the best bid and ask of symbols, as JSON objects."""
+        await self._put_hash(keys.book_tickers(), rows, self._ttl_s)
+
+    async def load_book_tickers(self, symbols: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return the stored book tickers, of ``symbols`` or of all; a symbol without one is absent."""
+        return await self._get_hash(keys.book_tickers(), symbols)
+
+    async def load_stream_status(self) -> dict[str, str]:
+        """Return the stream worker's own fields as it wrote them; empty when none ever ran."""
+        with redis_errors("reading the stream's status"):
+            fields: Any = await self._redis.hgetall(keys.stream_status())
+        return {name.decode(): value.decode() for name, value in fields.items()}
+
+    # ── JSON in Redis ──
+
+    async def _get(self, key: str) -> Any:
+        with redis_errors(f"reading {key}"):
+            raw: Any = await self._redis.get(key)
+        return None if raw is None else _decode(raw, key)
+
+    async def _put_hash(self, key: str, values: Mapping[str, Any], ttl_s: int | None) -> None:
+        if not values:
+            return
+        with redis_errors(f"writing {key}"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hset(key, mapping={name: orjson.dumps(value) for name, value in values.items()})
+                if ttl_s is not None:
+                    pipe.expire(key, ttl_s)
+                await pipe.execute()
+
+    async def _get_hash(self, key: str, names: Sequence[str] | None) -> dict[str, Any]:
+        if names is not None and not names:
+            return {}
+        with redis_errors(f"reading {key}"):
+            if names is None:
+                everything: Any = await self._redis.hgetall(key)
+                found = {name.decode(): raw for name, raw in everything.items()}
+            else:
+                some: Any = await self._redis.hmget(key, list(names))
+                found = dict(zip(names, some, strict=True))
+        return {name: _decode(raw, key) for name, raw in found.items() if raw is not None}
+
+
+def _decode(raw: bytes, key: str) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"Redis key {key} must hold JSON, was {raw[:40]!r}") from error
+
+
+__all__ = ["StateStore"]
