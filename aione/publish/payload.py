@@ -1,0 +1,312 @@
+"""What is published: every field of `asset_state_snapshot` and `asset_state_update`, typed and in order.
+
+Fractions are fractions (``0.01`` is 1 %), times are UTC epoch milliseconds, prices are quote per base. ``null`` is
+unknown: a number that is not known is never 0. The JSON Schema of `docs/payload.schema.json` is made from here.
+
+``SCHEMA_VERSION`` is semantic: a new optional field raises the minor number, a field that is removed, renamed or
+changes its meaning raises the major one. A consumer ignores fields that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+import orjson
+
+from aione.errors import InvalidInput
+from config.models import Scenario
+from config.settings import AssetState, Recommendation
+
+SCHEMA_VERSION: Final = "1.0.0"
+
+Number = float | None
+Signal = Literal["NONE", "ALERT_BUY", "ALERT_SELL"]
+Side = Literal["long", "short"]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every published struct: immutable, built by field names."""
+
+
+# ── Parts of an asset ──
+
+
+class KeyLevels(_Struct, frozen=True):
+    """The levels around the price and the width of the band between them as a fraction of the price."""
+
+    immediate_support: Number = None
+    immediate_resistance: Number = None
+    next_major_support: Number = None
+    next_major_resistance: Number = None
+    band: Number = None
+
+
+class Level(_Struct, frozen=True):
+    """One price level: ``kind`` names its source, ``age`` counts bars, ``strength`` is in [0, 1]."""
+
+    price: float
+    kind: str
+    touches: int | None = None
+    age: Number = None
+    strength: Number = None
+
+
+class MarketContext(_Struct, frozen=True):
+    """How Stage2 reads the market of one symbol."""
+
+    scenario: Scenario
+    scenario_scores: dict[str, Number] = {}
+    key_levels: KeyLevels = KeyLevels()
+    key_levels_meta: list[Level] = []
+
+
+class ConfidenceMetrics(_Struct, frozen=True):
+    """The score: direction in [-1, 1], raw confidence, and the calibrated probability of TP1 before SL.
+
+    ``calibration`` is the version of the fit, or ``uncalibrated``; ``unknown`` lists the factors that had no value.
+    """
+
+    raw: Number = None
+    calibrated: Number = None
+    calibration: str = "uncalibrated"
+    direction: Number = None
+    quality: dict[str, Number] = {}
+    unknown: list[str] = []
+
+
+class RiskParameters(_Struct, frozen=True):
+    """The plan: entry, stop loss, targets nearest first, reward over risk after costs, risk class."""
+
+    side: Side
+    entry: Number
+    sl: Number
+    tp: list[Number]
+    rr: Number
+    risk_class: str | None = None
+    tags: list[str] = []
+
+
+class Narrative(_Struct, frozen=True):
+    """One short paragraph for a person, in both languages."""
+
+    en: str = ""
+    uk: str = ""
+
+
+class TradeView(_Struct, frozen=True):
+    """A paper trade that is being followed; ``_r`` are multiples of its initial risk."""
+
+    trade_id: str
+    side: Side
+    state: str
+    entry: Number
+    sl: Number
+    tp: list[Number]
+    opened_ms: int
+    unrealised_r: Number = None
+    mae_r: Number = None
+    mfe_r: Number = None
+    quantity: Number = None
+
+
+class PrefilterVerdict(_Struct, frozen=True):
+    """Whether the prefilter kept the symbol; if not, by which filter, with which value against which threshold."""
+
+    passed: bool
+    reason: str | None = None
+    value: float | str | None = None
+    threshold: float | str | None = None
+
+
+# ── Asset ──
+
+
+class Asset(_Struct, frozen=True):
+    """Everything known of one symbol after a cycle.
+
+    Attributes
+    ----------
+    rank : int or null
+        Place in the prefilter's ranking, 1 is best.
+    price, price_str
+        Close of the last closed bar; as text with the decimals of its tick size.
+    quote_volume, volume
+        Traded in the last 24 h, in quote and in base.
+    trigger_reasons
+        Canonical names of the fired triggers, strongest first.
+    stats
+        Readings of the last closed bar: rsi, volume_z, relative_volume, atr_frac, vwap_dev_frac, change_24h_frac, ...
+    thresholds
+        The thresholds in force, by name.
+    data_age_ms
+        How long before the snapshot's ``meta.ts`` the symbol's newest bar closed.
+    last_updated
+        ``meta.ts`` of the message in which anything else in this asset last changed.
+    """
+
+    symbol: str
+    state: AssetState
+    rank: int | None = None
+    is_manual: bool = False
+    price: Number = None
+    price_str: str | None = None
+    quote_volume: Number = None
+    volume: Number = None
+    signal: Signal = "NONE"
+    trigger_reasons: list[str] = []
+    stats: dict[str, Number] = {}
+    thresholds: dict[str, Number] = {}
+    market_context: MarketContext | None = None
+    recommendation: Recommendation | None = None
+    reco_original: Recommendation | None = None
+    reco_gate_reason: str | None = None
+    confidence_metrics: ConfidenceMetrics | None = None
+    contributions: dict[str, Number] = {}
+    risk_parameters: RiskParameters | None = None
+    anomaly_detection: dict[str, bool] = {}
+    narrative: Narrative | None = None
+    trade: TradeView | None = None
+    prefilter: PrefilterVerdict | None = None
+    data_age_ms: int | None = None
+    last_updated: int = 0
+
+
+# ── Messages ──
+
+
+class Meta(_Struct, frozen=True):
+    """Where a message stands: ``seq`` grows by exactly one within an ``epoch``; ``ts`` is when it was built."""
+
+    schema_version: str
+    epoch: str
+    seq: int
+    ts: int
+    source: str
+    stale: bool
+    bar_time_ms: int
+    warnings: list[str] = []
+
+
+class Counters(_Struct, frozen=True):
+    """The funnel of the last cycle, the open trades, the bars that were missing and the cycle's number."""
+
+    universe: int = 0
+    screened: int = 0
+    alerts: int = 0
+    recommendations: int = 0
+    open_trades: int = 0
+    missing_bars: int = 0
+    cycle: int = 0
+
+
+class Snapshot(_Struct, frozen=True, tag_field="type", tag="snapshot"):
+    """The whole state, assets ordered by symbol."""
+
+    meta: Meta
+    counters: Counters
+    assets: list[Asset]
+
+
+class Delta(_Struct, frozen=True, tag_field="type", tag="delta"):
+    """What changed since ``meta.seq - 1``: whole assets that are new or differ, and the symbols that left."""
+
+    meta: Meta
+    counters: Counters
+    assets: list[Asset]
+    removed: list[str] = []
+
+
+Message = Snapshot | Delta
+
+
+# ── Building an asset from the engine's parts ──
+
+
+def asset_of(parts: Mapping[str, Any]) -> Asset:
+    """Build an asset from plain values: mappings, sequences, NumPy scalars; NaN and infinity become null.
+
+    Raises
+    ------
+    InvalidInput
+        A key that the payload does not have, a missing one, or a value of the wrong type; the message names it.
+
+    Examples
+    --------
+    >>> asset_of({"symbol": "BTCUSDT", "state": "normal", "stats": {"rsi": float("nan")}}).stats
+    {'rsi': None}
+    """
+    try:
+        raw = orjson.dumps(parts, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+        asset = msgspec.json.decode(raw, type=Asset)
+    except (msgspec.ValidationError, orjson.JSONEncodeError) as error:
+        raise InvalidInput(f"asset {parts.get('symbol')}: {error}") from error
+    strange = _unknown_key(orjson.loads(raw), msgspec.to_builtins(asset))
+    if strange:
+        raise InvalidInput(f"asset {asset.symbol}: the payload has no field {strange}")
+    return asset
+
+
+def snapshot_of(content: Mapping[str, Any]) -> Snapshot:
+    """Return a decoded snapshot as its struct; fields that this version does not know are ignored.
+
+    Raises
+    ------
+    InvalidInput
+        The content does not follow the schema.
+    """
+    try:
+        return msgspec.convert(content, Snapshot)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"expected a snapshot of schema {SCHEMA_VERSION}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    raise TypeError(f"a {type(value).__name__} has no place in the payload")
+
+
+def _unknown_key(given: Any, kept: Any, path: str = "") -> str | None:
+    """Return the path of the first key of ``given`` that ``kept`` has lost, None when all are there."""
+    if isinstance(given, dict):
+        for key, value in given.items():
+            if key not in kept:
+                return f"{path}{key}"
+            strange = _unknown_key(value, kept[key], f"{path}{key}.")
+            if strange:
+                return strange
+    elif isinstance(given, list):
+        for number, (value, other) in enumerate(zip(given, kept, strict=True)):
+            strange = _unknown_key(value, other, f"{path}{number}.")
+            if strange:
+                return strange
+    return None
+
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Asset",
+    "ConfidenceMetrics",
+    "Counters",
+    "Delta",
+    "KeyLevels",
+    "Level",
+    "MarketContext",
+    "Message",
+    "Meta",
+    "Narrative",
+    "PrefilterVerdict",
+    "RiskParameters",
+    "Side",
+    "Signal",
+    "Snapshot",
+    "TradeView",
+    "asset_of",
+    "snapshot_of",
+]
