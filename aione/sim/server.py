@@ -1,0 +1,322 @@
+"""The simulated exchange as a server: one port for REST, WebSocket and the control endpoints.
+
+What happens to a REST request, in order: a fault may hold it back or answer it; its weight is charged and may be
+refused; its answer is made on the market's thread; a fault may cut the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+import orjson
+from aiohttp import web
+
+from aione.errors import AlreadyRunning, InvalidInput
+from aione.sim.clock import Clock, RealClock, SkewedClock, wall_ms
+from aione.sim.desk import Desk
+from aione.sim.faults import Banned, DropConnections, Faults, HttpError, RateLimited, parse_faults
+from aione.sim.feeds import Source
+from aione.sim.hub import Hub
+from aione.sim.limits import WEIGHT, Limits, Refusal, ban_text
+from aione.sim.market import Market
+from aione.sim.options import SimOptions
+from aione.sim.rest import ENDPOINTS, Ask, Endpoint, Rejected, day_bar
+from aione.sim.sockets import is_websocket, serve_socket
+
+_log = logging.getLogger(__name__)
+WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
+_MAX_CONTROL_BYTES: Final = 1_000_000
+
+
+class SimServer:
+    """A running simulated exchange; an asynchronous context manager, or awaited and closed by hand.
+
+    Parameters
+    ----------
+    market : Market
+        Where the data comes from.
+    host, port : str, int
+        Where to listen; port 0 takes a free one.
+    clock : Clock or None
+        The exchange's time; None is the machine's.
+    options : SimOptions or None
+        Limits and delays.
+
+    Attributes
+    ----------
+    port : int
+        The port it listens on, once started.
+    faults : Faults
+        What is broken now; the control endpoint changes the same book.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Clock | None = None,
+        options: SimOptions | None = None,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.options = options or SimOptions()
+        self.faults = Faults()
+        self.clock = SkewedClock(clock or RealClock(), self.faults.skew_ms)
+        self.limits = Limits(self.options)
+        self._desk = Desk(market)
+        self.hub = Hub(Source(self._desk, self.options, self.faults), self.clock)
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._started_s = time.monotonic()
+
+    @property
+    def rest_url(self) -> str:
+        """Base address of the REST endpoints."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Base address of the WebSocket endpoints, without a route."""
+        return f"ws://{self.host}:{self.port}"
+
+    # ── Life ──
+
+    async def start(self) -> Self:
+        """Listen and serve.
+
+        Raises
+        ------
+        AlreadyRunning
+            The port is taken.
+        InvalidInput
+            The address is not one of this machine, or the port is not for everyone.
+        """
+        if self._runner is not None:
+            return self
+        app = web.Application(client_max_size=_MAX_CONTROL_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        site = web.TCPSite(runner, self.host, self.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            self._desk.close()
+            if error.errno == errno.EADDRINUSE:
+                raise AlreadyRunning(f"port {self.port} of {self.host} is taken by another program") from error
+            raise InvalidInput(f"cannot listen on port {self.port} of {self.host}: {error.strerror}") from error
+        self._runner = runner
+        self.port = int(runner.addresses[0][1])
+        self._tasks = [asyncio.create_task(self.hub.run()), asyncio.create_task(self._warm())]
+        return self
+
+    async def close(self) -> None:
+        """End all connections, the timer and the market's thread."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hub.shut()
+        await runner.cleanup()
+        await asyncio.to_thread(self._desk.close)
+
+    async def wait(self) -> None:
+        """Serve until cancelled; raise what ended the timer, should anything end it."""
+        await self._tasks[0]
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.start().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _warm(self) -> None:
+        """Make the last day of every symbol ready in small slices, so that the first question is quick."""
+        now_ms = self.clock.now_ms()
+
+        def work() -> Iterator[None]:
+            for instrument in list(self._desk.instruments(now_ms).values()):
+                if instrument.is_trading:
+                    day_bar(self._desk, instrument.symbol, now_ms)
+                yield
+
+        try:
+            async for _ in self._desk.slices(work()):
+                pass
+        except Exception as error:  # noqa: BLE001 - see below
+            # Any market may be plugged in; warming up is a courtesy, whoever asks for the symbol gets the error.
+            _log.warning("the market could not be warmed up: %r", error)
+
+    # ── Dispatch ──
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path.startswith("/sim/"):
+            return await self._control(request)
+        if is_websocket(request):
+            return await serve_socket(request, self.hub, self.faults, self.options)
+        response = await self._rest(request)
+        self._requests[path if path in ENDPOINTS else "(unknown path)", response.status] += 1
+        return response
+
+    # ── REST ──
+
+    async def _rest(self, request: web.Request) -> web.Response:
+        path, address = request.path, request.remote or ""
+        endpoint = ENDPOINTS.get(path) if request.method == "GET" else None
+        hang_s = self.faults.hang_s(path)
+        if hang_s:
+            await asyncio.sleep(hang_s)
+        broken = self.faults.reply(path)
+        if broken is not None:
+            return self._broken(broken, address)
+        refusal = self._charge(endpoint, request)
+        if refusal is not None:
+            headers = {**self._weight_header(endpoint, address), "Retry-After": str(refusal.retry_after_s)}
+            return _json({"code": -1003, "msg": refusal.message}, refusal.status, headers)
+        headers = self._weight_header(endpoint, address)
+        if endpoint is None:
+            return _json({"code": -5000, "msg": f"Path {path}, Method {request.method} is invalid"}, 404, headers)
+        try:
+            body = await self._answer(endpoint, dict(request.query))
+        except Rejected as rejected:
+            return _json({"code": rejected.code, "msg": rejected.msg}, 400, headers)
+        except Exception as error:  # noqa: BLE001 - see below
+            # Any market may be plugged in; its failure is answered as the exchange answers its own.
+            _log.exception("%s could not be answered", request.path_qs, exc_info=error)
+            msg = "An unknown error occurred while processing the request."
+            return _json({"code": -1000, "msg": msg}, 500, headers)
+        if self.faults.is_truncated(path):
+            body = body[: len(body) // 2]
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _answer(self, endpoint: Endpoint, params: dict[str, str]) -> bytes:
+        ask = Ask(self._desk, params, self.clock.now_ms(), self.options.weight_limit)
+
+        def whole() -> bytes | Iterator[Any]:
+            value = endpoint.answer(ask)
+            return value if isinstance(value, Iterator) else orjson.dumps(value)
+
+        answer = await self._desk.run(whole)
+        if isinstance(answer, bytes):
+            return answer
+        rows = await self._desk.gather(answer)
+        return orjson.dumps(rows)
+
+    def _charge(self, endpoint: Endpoint | None, request: web.Request) -> Refusal | None:
+        budget, cost = (endpoint.budget, endpoint.cost(request.query)) if endpoint else (WEIGHT, 1)
+        return self.limits.charge(request.remote or "", budget, cost)
+
+    def _weight_header(self, endpoint: Endpoint | None, address: str) -> dict[str, str]:
+        if endpoint is not None and not endpoint.shows_weight:
+            return {}
+        return {WEIGHT_HEADER: str(self.limits.used_weight(address))}
+
+    def _broken(self, fault: HttpError | RateLimited | Banned, address: str) -> web.Response:
+        headers = self._weight_header(None, address)
+        if isinstance(fault, HttpError):
+            if fault.status >= 500 and fault.code == -1001:
+                return web.Response(status=fault.status, text="<html>upstream error</html>", headers=headers)
+            return _json({"code": fault.code, "msg": fault.msg}, fault.status, headers)
+        headers["Retry-After"] = str(fault.retry_after_s)
+        if isinstance(fault, Banned):
+            text = ban_text(address, wall_ms() + 1000 * fault.retry_after_s)
+            return _json({"code": -1003, "msg": text}, 418, headers)
+        return _json({"code": -1003, "msg": "Too many requests."}, 429, headers)
+
+    # ── Control ──
+
+    async def _control(self, request: web.Request) -> web.Response:
+        parts = request.path.removeprefix("/sim/").split("/")
+        match request.method, parts:
+            case "GET", ["status"]:
+                return _json(self.status())
+            case "GET", ["faults"]:
+                return _json(self.faults.describe())
+            case "POST", ["faults"]:
+                return await self._add_faults(request)
+            case "DELETE", ["faults"]:
+                return _json({"ended": self.faults.clear()})
+            case "DELETE", ["faults", number] if number.isdecimal():
+                ended = self.faults.clear(int(number))
+                return _json({"ended": ended}, 200 if ended else 404)
+        known = "GET /sim/status, GET POST DELETE /sim/faults, DELETE /sim/faults/<id>"
+        return _json({"error": f"no {request.method} {request.path}; there are: {known}"}, 404)
+
+    async def _add_faults(self, request: web.Request) -> web.Response:
+        try:
+            wanted = parse_faults(await request.read())
+        except InvalidInput as error:
+            return _json({"error": str(error)}, 400)
+        shown = []
+        for fault in wanted:
+            active = self.faults.add(fault)
+            if isinstance(fault, DropConnections) and not fault.after_messages:
+                self.hub.cut(active)
+                self.faults.clear(active.number)
+            shown.append(active.describe(time.monotonic()))
+        return _json(shown)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server has done since it started, as ``GET /sim/status`` shows it."""
+        requests: dict[str, dict[str, int]] = {}
+        for (path, status), count in sorted(self._requests.items()):
+            requests.setdefault(path, {})[str(status)] = count
+        by_status: Counter[int] = Counter()
+        for (_, status), count in self._requests.items():
+            by_status[status] += count
+        routes = Counter(connection.route.value or "unrouted" for connection in self.hub.connections)
+        return {
+            "now_ms": self.clock.now_ms(),
+            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "requests": requests,
+            "responses_429": by_status[429],
+            "responses_418": by_status[418],
+            "weight_used": self.limits.addresses(),
+            "connections": len(self.hub.connections),
+            "connections_by_route": dict(routes),
+            "streams": self.hub.stream_count,
+            "messages_sent": self.hub.counts["messages_sent"],
+            "events": dict(sorted(self.hub.counts.items())),
+            "faults": self.faults.describe(),
+        }
+
+
+def serve(
+    market: Market,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    clock: Clock | None = None,
+    options: SimOptions | None = None,
+) -> SimServer:
+    """Return the simulated exchange; ``async with serve(market) as sim`` or ``sim = await serve(market)`` starts it.
+
+    The second form must be closed with ``await sim.close()``. See `SimServer` for the arguments and the errors.
+    """
+    return SimServer(market, host=host, port=port, clock=clock, options=options)
+
+
+def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
+
+
+__all__ = ["WEIGHT_HEADER", "SimServer", "serve"]
