@@ -1,0 +1,128 @@
+"""Price levels: where each symbol turned or traded most before, merged, ranked and laid around the close.
+
+1. Candidates: micro, 1m pivots of the last ``micro_lookback`` bars; meso, 1h pivots and POC, VAH, VAL; macro, daily
+   pivots and the previous day's and week's high, low and close.
+2. A candidate weighs what its kind is worth, less with age: half after its tier's half life.
+3. The heaviest candidate takes in all within ``merge_atr`` ATR of it, then the heaviest of those left, and so on.
+   So no two levels stand within that distance, and mirrored prices give mirrored levels.
+4. A level's strength is ``1 - prod(1 - weight)`` of its members; its price is its heaviest member's.
+5. Kept are the nearest levels on each side, and on each side the next major one.
+
+Only closed buckets count: an hour or a day that the last bar does not end is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aione.panel import DAY_MS, F8, MINUTE_MS, BarPanel
+from aione.stage2.level_kernel import CONTEXT_FIELDS, LEVEL_KINDS, find_levels
+from config.models import LevelParams
+
+TIERS: Final = ("micro", "meso", "macro")
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Levels of S symbols, at most K each, by ascending price; NaN padded at the end.
+
+    Attributes
+    ----------
+    price : float64 (S, K)
+        Quote per base.
+    kind : int8 (S, K)
+        Index into `LEVEL_KINDS` of the heaviest member; -1 where there is none.
+    touches : int16 (S, K)
+        Candidates that merged into the level.
+    age_bars : float64 (S, K)
+        Minutes since its newest member was made.
+    strength : float64 (S, K)
+        In [0, 1].
+    support, resistance : float64 (S,)
+        Nearest level below and above the close that is worth the name (`IMMEDIATE_STRENGTH`); NaN is none.
+    major_support, major_resistance : float64 (S,)
+        Next macro or strong (`MAJOR_STRENGTH`) level beyond it.
+    support_strength, resistance_strength : float64 (S,)
+    """
+
+    price: F8
+    kind: NDArray[np.int8]
+    touches: NDArray[np.int16]
+    age_bars: F8
+    strength: F8
+    support: F8
+    resistance: F8
+    major_support: F8
+    major_resistance: F8
+    support_strength: F8
+    resistance_strength: F8
+
+
+def price_levels(
+    panel: BarPanel,
+    daily: BarPanel | None,
+    atr: F8,
+    profile: tuple[F8, F8, F8],
+    previous_day: tuple[F8, F8, F8],
+    params: LevelParams,
+) -> Levels:
+    """Return the levels of every symbol at the panel's last bar.
+
+    Parameters
+    ----------
+    panel : BarPanel
+        1-minute bars. A symbol whose last bar is missing has no levels.
+    daily : BarPanel, optional
+        Daily bars of any symbols in any order; days that end after the panel's last bar are ignored.
+    atr : float64 (S,)
+        Quote per base; a symbol without it has no levels.
+    profile : three float64 (S,)
+        POC, VAH and VAL; NaN is unknown.
+    previous_day : three float64 (S,)
+        High, low and close of the UTC day before the last bar's.
+    params : LevelParams
+
+    Returns
+    -------
+    Levels
+        K is ``params.max_levels``.
+    """
+    symbols, k = len(panel.symbols), params.max_levels
+    price, strength, age = (np.full((symbols, k), np.nan) for _ in range(3))
+    kind = np.full((symbols, k), -1, dtype=np.int8)
+    touches = np.zeros((symbols, k), dtype=np.int16)
+    context = np.full((symbols, len(CONTEXT_FIELDS)), np.nan)
+    end_ms = int(panel.open_time_ms[-1]) + MINUTE_MS
+    day_rows, day_high, day_low, day_close, first_day = _days(panel, daily, end_ms)
+    scalars = np.column_stack([atr, *profile, *previous_day])
+    options = np.array([params.merge_atr, params.half_life_bars])
+    spans = np.array([params.micro_lookback, params.micro_span, params.meso_span, params.macro_span])
+    find_levels(
+        *(panel.high, panel.low, panel.close, int(panel.open_time_ms[0])),
+        *(day_rows, day_high, day_low, day_close, first_day),
+        *(scalars, options, spans),
+        *(price, kind, touches, age, strength, context),
+    )
+    return Levels(price, kind, touches, age, strength, *(np.ascontiguousarray(column) for column in context.T))
+
+
+def _days(panel: BarPanel, daily: BarPanel | None, end_ms: int) -> tuple[NDArray[np.int64], F8, F8, F8, int]:
+    """Return each panel symbol's row in the daily bars (-1 is none), closed days alone, and the first day's number."""
+    if daily is None:
+        none = np.empty((0, 0))
+        return np.full(len(panel.symbols), -1), none, none, none, 0
+    closed = int(np.searchsorted(daily.open_time_ms, end_ms - DAY_MS, side="right"))
+    if daily.symbols == panel.symbols:
+        rows = np.arange(len(panel.symbols))
+    else:
+        at = {symbol: row for row, symbol in enumerate(daily.symbols)}
+        rows = np.array([at.get(symbol, -1) for symbol in panel.symbols], dtype=np.int64)
+    first_day = int(daily.open_time_ms[0]) // DAY_MS if len(daily.open_time_ms) else 0
+    return rows, daily.high[:, :closed], daily.low[:, :closed], daily.close[:, :closed], first_day
+
+
+__all__ = ["LEVEL_KINDS", "TIERS", "Levels", "price_levels"]

@@ -1,0 +1,141 @@
+"""What kind of market this is: a score in [0, 1] for each scenario; the best one wins by a margin, else UNCERTAIN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aione.indicators.readings import Readings
+from aione.panel import F8, MarketSnapshot
+from aione.stage2.factors import FACTORS
+from aione.stage2.numbers import clip01, known_mean, ramp
+from config.models import RecoThresholds, Scenario
+
+SCENARIOS: Final[tuple[str, ...]] = get_args(Scenario)
+UNCERTAIN: Final = SCENARIOS.index("UNCERTAIN")
+
+SCENARIO_SIDES: Final[Mapping[str, int]] = {
+    "BULLISH_BREAKOUT": 1,
+    "BEARISH_BREAKDOWN": -1,
+    "BULLISH_REVERSAL": 1,
+    "BEARISH_REVERSAL": -1,
+    "BULLISH_CONTROL": 1,
+    "BEARISH_CONTROL": -1,
+    "RANGE_BOUND": 0,
+    "HIGH_VOLATILITY": 0,
+    "MANIPULATED": 0,
+    "UNCERTAIN": 0,
+}
+
+
+def scenario_scores(factors: F8, readings: Readings, market: MarketSnapshot, thresholds: RecoThresholds) -> F8:
+    """Return the score of every scenario, float64 (S, 10) in the order of `SCENARIOS`; NaN is unknown.
+
+    ``factors`` is float64 (9, S). UNCERTAIN scores ``scenario_floor``: what another must reach.
+
+    A scenario and its mirror image are one formula, asked with the factors' signs turned.
+    """
+    named = dict(zip(FACTORS, factors, strict=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bull, bear = _one_side(named, 1.0, readings), _one_side(named, -1.0, readings)
+        scores = {
+            "BULLISH_BREAKOUT": bull[0],
+            "BEARISH_BREAKDOWN": bear[0],
+            "BULLISH_REVERSAL": bull[1],
+            "BEARISH_REVERSAL": bear[1],
+            "BULLISH_CONTROL": bull[2],
+            "BEARISH_CONTROL": bear[2],
+            "RANGE_BOUND": _range_bound(named, readings),
+            "HIGH_VOLATILITY": _high_volatility(named, readings, thresholds),
+            "MANIPULATED": manipulation(readings, market),
+            "UNCERTAIN": np.where(np.isnan(readings["close"]), np.nan, thresholds.scenario_floor),
+        }
+    return np.ascontiguousarray(np.stack([scores[name] for name in SCENARIOS], axis=1))
+
+
+def best_scenario(scores: F8, thresholds: RecoThresholds) -> NDArray[np.int8]:
+    """Return the winner of each row of ``scores (S, 10)`` as an index into `SCENARIOS`."""
+    rivals = np.where(np.isnan(scores), -1.0, scores)
+    rivals[:, UNCERTAIN] = -1.0
+    rows = np.arange(len(rivals))
+    best = np.argmax(rivals, axis=1)
+    top = rivals[rows, best].copy()
+    rivals[rows, best] = -1.0
+    margin = top - np.maximum(rivals.max(axis=1), 0.0)
+    wins = (top >= thresholds.scenario_floor) & (margin >= thresholds.scenario_margin)
+    return np.where(wins, best, UNCERTAIN).astype(np.int8)
+
+
+def manipulation(readings: Readings, market: MarketSnapshot) -> F8:
+    """Return how much the bar looks made, in [0, 1]: wicks, volume without range, a blown-out spread.
+
+    Each part is graded by itself and they add up as independent evidence. An unknown part says nothing; NaN where
+    all are unknown.
+    """
+    wicks = readings["upper_wick_frac"] + readings["lower_wick_frac"]
+    stretch = readings["true_range"] / readings["atr_prev"]
+    parts = [
+        ramp(wicks, 0.6, 0.9) * ramp(stretch, 1.5, 3.0),
+        ramp(readings["volume_z"], 3.0, 6.0) * ramp(stretch, 0.8, 0.3),
+        ramp(market.spread_frac / market.spread_median_frac, 3.0, 8.0),
+    ]
+    return _evidence(parts, [1.0, 1.0, 1.0])
+
+
+def _evidence(parts: Sequence[F8], weights: Sequence[float]) -> F8:
+    """Return ``1 - prod(1 - weight x part)`` over the known parts; NaN where none is known."""
+    rest, known = np.ones_like(parts[0]), np.zeros(parts[0].shape, dtype=np.bool_)
+    for part, weight in zip(parts, weights, strict=True):
+        rest *= 1.0 - weight * np.nan_to_num(part)
+        known |= ~np.isnan(part)
+    return np.where(known, 1.0 - rest, np.nan)
+
+
+def _one_side(factors: Mapping[str, F8], side: float, readings: Readings) -> tuple[F8, F8, F8]:
+    """Return breakout, reversal and control towards ``side``."""
+    towards = {name: clip01(side * factor) for name, factor in factors.items()}
+    against_trend = clip01(-3.0 * side * factors["trend"])
+    activity = ramp(readings["volume_z"], 0.0, 3.0)
+    broke = towards["breakout"]
+    pressed = known_mean([broke, towards["flow"], activity], [2.0, 1.0, 1.0])
+    breakout = np.where(broke > 0.0, pressed, np.where(np.isnan(broke), np.nan, 0.0))
+    exhausted = clip01(side * (50.0 - readings["rsi"]) / 20.0)
+    stretched = [towards["divergence"], towards["vwap"], towards["location"], exhausted]
+    setup = _evidence(stretched, [0.6, 0.5, 0.35, 0.5])
+    wick = readings["lower_wick_frac"] if side > 0 else readings["upper_wick_frac"]
+    turning = _evidence([towards["divergence"], towards["flow"], ramp(wick, 0.3, 0.7)], [0.8, 0.8, 0.6])
+    reversal = setup * against_trend * (0.4 + 0.6 * turning)
+    reversal = reversal * (1.0 - clip01(np.abs(np.nan_to_num(factors["breakout"]))))
+    straight = clip01(readings["efficiency_ratio"] / 0.35)
+    driven = known_mean([towards["trend"], towards["momentum"], straight], [2.0, 1.2, 0.8])
+    control = np.where(towards["trend"] > 0.0, driven, np.where(np.isnan(towards["trend"]), np.nan, 0.0))
+    return breakout, reversal, control * (1.0 - np.nan_to_num(broke))
+
+
+def _range_bound(factors: Mapping[str, F8], readings: Readings) -> F8:
+    """Return how little goes anywhere: no trend, no straightness, no ADX, no breakout."""
+    calm = known_mean(
+        [
+            1.0 - clip01(1.6 * np.abs(factors["trend"])),
+            ramp(readings["efficiency_ratio"], 0.35, 0.05),
+            ramp(readings["adx"], 35.0, 12.0),
+            1.0 - np.abs(factors["momentum"]),
+        ],
+        [1.5, 1.0, 1.0, 0.5],
+    )
+    return calm * (1.0 - clip01(np.abs(np.nan_to_num(factors["breakout"]))))
+
+
+def _high_volatility(factors: Mapping[str, F8], readings: Readings, thresholds: RecoThresholds) -> F8:
+    """Return how violent the market is without going anywhere."""
+    quantile = thresholds.high_vol_quantile
+    rank = ramp(readings["atr_percentile"], quantile - 0.15, min(1.0, quantile + 0.09))
+    surge = ramp(readings["vol_ratio"] / readings["vol_ratio_p95"], 0.8, 1.3)
+    aimed = clip01(np.fmax(np.abs(factors["breakout"]), np.abs(factors["trend"])))
+    return known_mean([rank, surge], [1.0, 1.0]) * (1.0 - 0.6 * np.nan_to_num(aimed))
+
+
+__all__ = ["SCENARIOS", "SCENARIO_SIDES", "UNCERTAIN", "best_scenario", "manipulation", "scenario_scores"]
