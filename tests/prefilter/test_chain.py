@@ -190,6 +190,12 @@ def test_a_step_that_brings_nothing_back_is_not_taken(exchange, settings_with):
     assert by_symbol(result)["BUSDT"].threshold == 5e6
 
 
+def test_manual_symbols_count_as_passing(exchange, settings_with):
+    market = exchange("AUSDT", "BUSDT", "CUSDT").spoil("BUSDT", quote_volume_24h=1.0).spoil("CUSDT", spread_frac=0.002)
+    result = market.run(settings_with(params={"min_symbols": 2}), manual=("BUSDT",))
+    assert (set(result.symbols), result.relaxed) == ({"AUSDT", "BUSDT"}, 0)
+
+
 def test_each_step_relaxes_only_its_own_floors(exchange, settings_with):
     market = exchange("AUSDT", "BUSDT").spoil("BUSDT", open_interest_quote=0.6e6)
     result = market.run(settings_with(params={"min_symbols": 2}))

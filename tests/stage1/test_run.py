@@ -72,7 +72,7 @@ def test_the_same_bar_again_is_the_same_result_but_nothing_is_announced_again(ma
     "changes", [{"bars_age": 1.0}, {"ready_frac": 0.89}, {"bars_age": np.nan}, {"ready_frac": np.nan}]
 )
 def test_a_symbol_with_missing_bars_is_never_alerted(market, settings, changes):
-    one = market(base=BREAKOUT).set("BUSDT", **changes)
+    one = market(base=BREAKOUT).set("BUSDT", **changes, atr_frac=0.0001)
     found = run_stage1(one.readings(), one.snapshot(), settings, {})
     assert found.scored.tolist() == found.alert.tolist() == [True, False, True]
     assert np.isnan(found.evidence[1])

@@ -229,6 +229,53 @@ def test_a_burst_may_come_from_the_ratio_alone_and_then_tells_that_one(market, s
     np.testing.assert_allclose(found.strength[1:], 0.75)
 
 
+BREAKOUT_NEEDS = ("close", "atr", "prev_close")
+APPROACH_NEEDS = ("close", "atr", "prev_close")
+NEEDS = {
+    "volume_spike": ("volume_z", "relative_volume"),
+    "bull_vol_spike": ("volume_z", "relative_volume", "body_frac", "taker_imbalance"),
+    "bear_vol_spike": ("volume_z", "relative_volume", "body_frac", "taker_imbalance"),
+    "breakout_up": (*BREAKOUT_NEEDS, "range_high_20", "prev_range_high_20"),
+    "breakout_down": (*BREAKOUT_NEEDS, "range_low_20", "prev_range_low_20"),
+    "near_high": (*APPROACH_NEEDS, "range_high_20"),
+    "near_low": (*APPROACH_NEEDS, "range_low_20"),
+    "near_daily_resistance": (*APPROACH_NEEDS, "daily_resistance"),
+    "near_daily_support": (*APPROACH_NEEDS, "daily_support"),
+    "rsi_overbought": ("rsi",),
+    "rsi_oversold": ("rsi",),
+    "bullish_div": ("bullish_div",),
+    "bearish_div": ("bearish_div",),
+    "vwap_deviation": ("vwap_z",),
+    "order_imbalance": ("taker_imbalance_z",),
+}
+
+
+@pytest.mark.parametrize(("name", "needed"), [(name, needed) for name in NEEDS for needed in NEEDS[name]])
+def test_one_unknown_input_is_enough_to_know_nothing(name, needed, market, settings):
+    one = market().set("BUSDT", **FIRES[name][0]).set("BUSDT", **{needed: np.nan})
+    found = run(name, one.inputs(settings))
+    assert not found.fired[1]
+    assert np.isnan(found.value[1])
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS))
+def test_what_a_trigger_does_not_need_does_not_silence_it(name, market, settings):
+    fires = market().set("BUSDT", **FIRES[name][0])
+    others = fires.values.keys() - set(NEEDS[name])
+    assert run(name, fires.set("BUSDT", **dict.fromkeys(others, np.nan)).inputs(settings)).fired[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spread_frac": 0.75, "spread_median_frac": 0.25},
+        {"depth_bid_quote": 0.3333, "depth_ask_quote": 1.0, "depth_median_quote": 1.0},
+    ],
+)
+def test_a_gap_is_beyond_and_not_at_its_threshold(changes, market, settings):
+    assert not run("liquidity_gap", market().set("BUSDT", **changes).inputs(settings)).fired.any()
+
+
 @pytest.mark.parametrize("changes", [{"true_range": 2.0}, {"vol_ratio": 2.0}])
 def test_a_burst_is_beyond_and_not_at_its_threshold(changes, market, settings):
     assert not run("volatility_burst", market(base=changes).inputs(settings)).fired.any()
