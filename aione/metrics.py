@@ -185,6 +185,14 @@ class Metrics:
         _, ((at, _),) = _fields(Sample(name, 0.0, labels))
         return self.snapshot().get(at, 0.0)
 
+    def rows(self, name: str) -> dict[tuple[str, ...], float]:
+        """Return a counter's or gauge's present values by its label values."""
+        return {labels: number for (at, labels, _), number in self.snapshot().items() if at == name}
+
+    def total(self, name: str) -> float:
+        """Return the sum of a counter or gauge over its labels."""
+        return sum(self.rows(name).values())
+
     async def refresh(self, redis: aioredis.Redis) -> None:
         """Copy what the flows have pushed.
 

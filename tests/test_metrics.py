@@ -10,6 +10,8 @@ import pytest
 import redis.asyncio as aioredis
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from aione.errors import AlreadyRunning, InvalidInput, ServiceUnavailable
 from aione.metrics import METRICS, SECONDS, Endpoint, Metrics, Sample, push
@@ -150,7 +152,7 @@ async def test_while_redis_is_away_the_old_copy_stays(redis):
     await metrics.refresh(redis)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        away = aioredis.Redis(host="127.0.0.1", port=taken.getsockname()[1])
+        away = aioredis.Redis(host="127.0.0.1", port=taken.getsockname()[1], retry=Retry(NoBackoff(), 0))
         with pytest.raises(ServiceUnavailable):
             await metrics.refresh(away)
         with pytest.raises(ServiceUnavailable):

@@ -32,6 +32,7 @@ SWEEP_EVERY_S: Final = 1.0
 ROTATION_JITTER_FRAC: Final = 0.05
 MAX_EXPONENT: Final = 16
 
+_PROVEN: Final = StreamState.PROVEN
 _UNIFORM: Final = SystemRandom().uniform
 
 
@@ -68,7 +69,6 @@ class Session:
         self._sweep_at_s = 0.0
         self._rotate_at_s = inf
         self._is_stopping = False
-        self._has_delivered = False
 
     # ── What others see ──
 
@@ -156,7 +156,6 @@ class Session:
         self._sweep_at_s = now_s + SWEEP_EVERY_S
         life_s = self._params.connection_life_s
         self._rotate_at_s = now_s + life_s * (1.0 - self._uniform(0.0, ROTATION_JITTER_FRAC))
-        self._has_delivered = False
         self._to_send["SUBSCRIBE"].update(dict.fromkeys(self._tracks))
         self._pump(now_s)
 
@@ -179,10 +178,8 @@ class Session:
             return None
         self.counts.messages += 1
         self.last_data_s = self._alive_s = track.since_s = now_s
-        if track.state is not StreamState.PROVEN:
-            track.apply(StreamEvent.DATA, now_s)
-        if not self._has_delivered:
-            self._has_delivered = True
+        if track.state is not _PROVEN:
+            track.apply(StreamEvent.DATA)
             self._attempt = 0
         return envelope.data
 

@@ -1,0 +1,189 @@
+"""From kline events to bar records: which bar is forming, which has closed, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aione.panel.bars import BAR_RECORD, MINUTE_MS, Finality, Source
+from aione.venue.stream_wire import Kline
+
+INTERVAL: Final = "1m"
+BUFFERED_BARS: Final = 50_000
+ROUNDING: Final = 1e-9
+MAX_TRADES: Final = 2**32
+
+Row: TypeAlias = tuple[Any, ...]
+"""One `BAR_RECORD` as a tuple."""
+
+
+class BarFeed:
+    """Takes kline events; holds what is to be written.
+
+    1. A bar marked closed by the exchange is to be written at once (``STREAM_CLOSED``).
+    2. A bar whose successor was pushed first is to be written provisionally (``SUCCESSOR_SEEN``) and is a suspect
+       until its closing push arrives or REST confirms it.
+    3. Any other push replaces the symbol's forming bar. A push of an earlier minute changes nothing.
+
+    Parameters
+    ----------
+    limit : int
+        Closed bars held while they cannot be written; above it the oldest are dropped and counted. REST fills what
+        was dropped.
+    """
+
+    def __init__(self, limit: int = BUFFERED_BARS) -> None:
+        self.dropped = 0
+        self.refused = 0
+        self._limit = limit
+        self._forming: dict[str, Kline] = {}
+        self._closed_ms: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self._closed: dict[tuple[str, int], Row] = {}
+        self._suspects: set[tuple[str, int]] = set()
+
+    # ── In ──
+
+    def take(self, bar: Kline) -> bool:
+        """Take one push; return whether a closed bar is now to be written."""
+        if not is_sound(bar):
+            self.refused += 1
+            return False
+        symbol, open_ms = bar.symbol, bar.open_time_ms
+        if bar.is_closed:
+            self._suspects.discard((symbol, open_ms))
+            self._close(bar, Finality.STREAM_CLOSED)
+            self._closed_ms[symbol] = max(open_ms, self._closed_ms.get(symbol, 0))
+            forming = self._forming.get(symbol)
+            if forming is not None and forming.open_time_ms <= open_ms:
+                del self._forming[symbol]
+                self._changed.discard(symbol)
+            return True
+        if open_ms <= self._closed_ms.get(symbol, 0):
+            return False
+        forming = self._forming.get(symbol)
+        if forming is not None and forming.open_time_ms > open_ms:
+            return False
+        self._forming[symbol] = bar
+        self._changed.add(symbol)
+        if forming is None or forming.open_time_ms == open_ms:
+            return False
+        self._suspects.add((symbol, forming.open_time_ms))
+        self._close(forming, Finality.SUCCESSOR_SEEN)
+        return True
+
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Forget forming bars whose pushes have stopped: their last push says nothing of their end."""
+        for symbol in symbols:
+            self._forming.pop(symbol, None)
+            self._changed.discard(symbol)
+
+    def drop(self, symbols: Iterable[str]) -> None:
+        """Forget everything of symbols that are not followed any more, except closed bars still to be written."""
+        gone = set(symbols)
+        self.forget(gone)
+        for symbol in gone:
+            self._closed_ms.pop(symbol, None)
+        self._suspects = {suspect for suspect in self._suspects if suspect[0] not in gone}
+
+    def _close(self, bar: Kline, finality: Finality) -> None:
+        key = (bar.symbol, bar.open_time_ms)
+        held = self._closed.get(key)
+        if held is not None and held[FINALITY_AT] > finality:
+            return
+        self._closed[key] = row(bar, finality)
+        if len(self._closed) > self._limit:
+            del self._closed[next(iter(self._closed))]
+            self.dropped += 1
+
+    # ── Out ──
+
+    @property
+    def has_closed(self) -> bool:
+        """Return whether any closed bar is to be written."""
+        return bool(self._closed)
+
+    def closed(self) -> dict[tuple[str, int], Row]:
+        """Return the closed bars to be written, by (symbol, open time); they stay until `written`."""
+        return dict(self._closed)
+
+    def written(self, rows: Mapping[tuple[str, int], Row]) -> None:
+        """Forget closed bars that are stored, unless a surer version has arrived meanwhile."""
+        for key, stored in rows.items():
+            if self._closed.get(key) is stored:
+                del self._closed[key]
+
+    def forming(self) -> dict[str, bytes]:
+        """Return the forming bars that changed, each as one `BAR_RECORD`, and start afresh."""
+        changed, self._changed = self._changed, set()
+        if not changed:
+            return {}
+        symbols = sorted(changed)
+        records = np.array([row(self._forming[symbol], Finality.PROVISIONAL) for symbol in symbols], BAR_RECORD)
+        return {symbol: records[at].tobytes() for at, symbol in enumerate(symbols)}
+
+    def suspects(self, closed_before_ms: int) -> dict[str, list[int]]:
+        """Return the open times, by symbol, of provisional bars that ended before a moment and still lack proof."""
+        found: dict[str, list[int]] = {}
+        for symbol, open_ms in sorted(self._suspects):
+            if open_ms + MINUTE_MS <= closed_before_ms:
+                found.setdefault(symbol, []).append(open_ms)
+        return found
+
+    def confirmed(self, symbol: str, open_times_ms: Iterable[int]) -> None:
+        """REST has the last word on these bars."""
+        self._suspects.difference_update((symbol, int(open_ms)) for open_ms in open_times_ms)
+
+
+def is_sound(bar: Kline) -> bool:
+    """Return whether a bar can be true: of the interval, on its grid, finite, its prices in order.
+
+    Volumes may be 0, prices may not.
+    """
+    low, high, volume, open_ms = bar.low, bar.high, bar.volume, bar.open_time_ms
+    return (
+        0.0 < low <= bar.open <= high < inf
+        and low <= bar.close <= high
+        and 0.0 <= bar.taker_buy_volume <= volume * (1.0 + ROUNDING) < inf
+        and 0.0 <= bar.quote_volume < inf
+        and 0 <= bar.trade_count < MAX_TRADES
+        and open_ms > 0
+        and open_ms % MINUTE_MS == 0
+        and bar.interval == INTERVAL
+    )
+
+
+FINALITY_AT: Final = list(BAR_RECORD.names or ()).index("finality")
+
+
+def row(bar: Kline, finality: Finality) -> Row:
+    """Return a bar as one `BAR_RECORD` row."""
+    return (
+        bar.open_time_ms,
+        bar.open,
+        bar.high,
+        bar.low,
+        bar.close,
+        bar.volume,
+        bar.quote_volume,
+        bar.taker_buy_volume,
+        bar.trade_count,
+        Source.STREAM.value,
+        finality.value,
+        0,
+    )
+
+
+def records(rows: Mapping[tuple[str, int], Row]) -> dict[str, NDArray[Any]]:
+    """Group rows by symbol as `Rings.write` takes them."""
+    grouped: dict[str, list[Row]] = {}
+    for (symbol, _), values in rows.items():
+        grouped.setdefault(symbol, []).append(values)
+    return {symbol: np.array(values, BAR_RECORD) for symbol, values in grouped.items()}
+
+
+__all__ = ["BUFFERED_BARS", "BarFeed", "Row", "is_sound", "records", "row"]

