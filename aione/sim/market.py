@@ -206,6 +206,23 @@ def between(bars: Bars, start_ms: int, end_ms: int) -> Bars:
     return bars[np.searchsorted(times, start_ms, "left") : np.searchsorted(times, end_ms, "right")]
 
 
+def on_grid(count: NDArray[np.float64], size: float) -> NDArray[np.float64]:
+    """Return ``count`` steps of ``size`` as the decimal that a person would write, to the bit.
+
+    A step below one is the inverse of an integer, and dividing by that rounds once.
+
+    Examples
+    --------
+    >>> on_grid(np.array([938618.0]), 0.1).tolist(), 938618 * 0.1
+    ([93861.8], 93861.8)
+    >>> on_grid(np.array([3.0]), 0.1).tolist(), 3 * 0.1
+    ([0.3], 0.30000000000000004)
+    """
+    inverse = round(1.0 / size)
+    is_whole = size < 1.0 and abs(inverse * size - 1.0) < 1e-9
+    return count / inverse if is_whole else count * size
+
+
 def book_levels(quote: Quote, tick_size: float, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return bid rows and ask rows (price, base quantity), each (L, 2), best first, L at most ``count``.
 
@@ -227,10 +244,11 @@ def _side(quote: Quote, tick_size: float, count: int, sign: int) -> NDArray[np.f
     steps = np.unique(np.round(np.geomspace(1, max(room, count), count - 1)).astype(np.int64))
     ticks = start + sign * np.concatenate(([0], steps))
     ticks = ticks[ticks > 0]
-    prices = np.round(ticks * tick_size, 12)
+    prices = on_grid(ticks.astype(np.float64), tick_size)
     edge = abs(best - mid) / mid
     away = np.abs(prices - mid) / mid
-    total = np.interp(away, np.concatenate(([edge], np.maximum(fracs, edge))), np.concatenate(([0.0], held)))
+    beyond = fracs > edge
+    total = np.interp(away, np.concatenate(([edge], fracs[beyond])), np.concatenate(([0.0], held[beyond])))
     quantity = np.diff(np.maximum(total, best_qty), prepend=0.0)
     rows = np.column_stack((prices, quantity))
     return np.asarray(rows[quantity > 0][:count])
@@ -256,4 +274,5 @@ __all__ = [
     "bucket_open",
     "check_interval",
     "empty_bars",
+    "on_grid",
 ]

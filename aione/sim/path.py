@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from aione.sim.market import MINUTE_MS, SIM_BAR, SIM_TRADE, Bars, Trades, empty_bars
+from aione.sim.market import MINUTE_MS, SIM_BAR, SIM_TRADE, Bars, Trades, empty_bars, on_grid
 from aione.sim.noise import F8, I8, noise_key, uniform, uniform_at
 
 LAST_OFFSET_MS: Final = MINUTE_MS - 100
@@ -118,8 +118,8 @@ def _corners(first: float, high: float, low: float, last: float, *, is_reversed:
 def _prices(corners: list[float], rough: F8, tick_size: float, key: int) -> F8:
     """Return a rough walk through the corners, on the tick grid and inside their range, (N,)."""
     prints, legs = len(rough), len(corners) - 1
-    if prints == 1:
-        return np.array(corners)
+    if legs == 0:
+        return np.full(prints, corners[0])
     room = prints - len(corners) + 1
     places = sorted(int(uniform_at(key, -2 - number) * room) for number in range(legs - 1))
     knots = [0, *(1 + place + number for number, place in enumerate(places)), prints - 1]
@@ -127,7 +127,7 @@ def _prices(corners: list[float], rough: F8, tick_size: float, key: int) -> F8:
     part = np.interp(_INDEX[:prints], knots, range(legs + 1)) % 1.0
     price = np.interp(_INDEX[:prints], knots, corners)
     price += (rough - 0.5) * ((high - low) * 0.8) * np.sqrt(part * (1.0 - part))
-    price = np.round(np.rint(price / tick_size) * tick_size, 12)
+    price = on_grid(np.rint(price / tick_size), tick_size)
     np.clip(price, low, high, out=price)
     price[knots] = corners
     return price

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from math import ceil, exp, floor
 from typing import Final
 
-from aione.sim.market import DEPTH_FRACS, FUNDING_INTERVAL_MS, MINUTE_MS, DepthLevel, Quote
+import numpy as np
+
+from aione.sim.market import DEPTH_FRACS, FUNDING_INTERVAL_MS, MINUTE_MS, DepthLevel, Quote, on_grid
 from aione.sim.noise import drifting_at, uniform_at
 
 TURNOVER_UNIT: Final = 1e8
@@ -73,6 +75,7 @@ def make_quote(
     half = 0.5 * price * model.spread_frac * spread_mult * (0.75 + 0.5 * uniform_at(key ^ 1, second))
     bid = max(1, floor((price - half) / tick + 1e-6))
     ask = max(bid + 1, ceil((price + half) / tick - 1e-6))
+    best_bid, best_ask = on_grid(np.array([bid, ask], dtype=np.float64), tick).tolist()
     usual = model.depth_quote * depth_mult / price
     bids, asks = (usual * (0.8 + 0.4 * uniform_at(key ^ side, second)) for side in (2, 3))
     slow = drifting_at(key ^ 4, minute, 45)
@@ -80,9 +83,9 @@ def make_quote(
     if funding_rate is None:
         funding_rate = 1e-4 + 8e-5 * drifting_at(key ^ 6, minute, 1440)
     return Quote(
-        bid=round(bid * tick, 12),
+        bid=best_bid,
         bid_qty=bids * 0.02,
-        ask=round(ask * tick, 12),
+        ask=best_ask,
         ask_qty=asks * 0.02,
         mark=price * (1.0 + 5e-5 * slow),
         index=price * (1.0 - 1e-4 * slow),
@@ -90,7 +93,8 @@ def make_quote(
         next_funding_ms=(now_ms // FUNDING_INTERVAL_MS + 1) * FUNDING_INTERVAL_MS,
         open_interest=model.open_interest_quote * interest / price,
         depth=tuple(
-            DepthLevel(frac, bids * share, asks * share) for frac, share in zip(DEPTH_FRACS, _SHARES, strict=True)
+            DepthLevel(frac, bids * share * (frac * price >= half), asks * share * (frac * price >= half))
+            for frac, share in zip(DEPTH_FRACS, _SHARES, strict=True)
         ),
     )
 

@@ -1,7 +1,7 @@
 """The script of the synthetic market: what happens to a symbol, when, and how it shows in the bars.
 
-Each day of a symbol is cut into 15 slots of 96 minutes. Two slots in three hold one event, drawn from all kinds; an
-event lives inside its slot and its day, so a day can be made without its neighbours. Sizes are multiples of the
+Each day of a symbol is cut into slots of 96 minutes, from a minute of its own on. Two slots in three hold one event,
+drawn from all kinds; an event lives inside its slot and its day, so a day can be made without its neighbours. Sizes are multiples of the
 symbol's own minute deviation at that time: an event looks the same on a calm and on a wild symbol.
 """
 
@@ -15,10 +15,11 @@ from typing import Final
 import numpy as np
 
 from aione.sim.market import DAY_MS, MINUTE_MS
-from aione.sim.noise import F8, noise_key, uniform
+from aione.sim.noise import F8, noise_key, uniform, uniform_at
 
 SLOT_MINUTES: Final = 96
-SLOTS: Final = 1440 // SLOT_MINUTES
+DAY_MINUTES: Final = 1440
+SLOTS: Final = DAY_MINUTES // SLOT_MINUTES
 SHARE_OF_SLOTS: Final = 0.65
 
 DURATIONS: Final[Mapping[str, int]] = {
@@ -60,6 +61,12 @@ class Event:
     start_ms: int
     end_ms: int
     size: float = 1.0
+
+    @property
+    def minutes(self) -> slice:
+        """Its bars, counted from its day's start."""
+        start = self.start_ms % DAY_MS // MINUTE_MS
+        return slice(start, start + (self.end_ms - self.start_ms) // MINUTE_MS)
 
 
 @dataclass(slots=True)
@@ -108,14 +115,16 @@ def script_of_day(seed: int, symbol: str, day: int) -> tuple[Event, ...]:
     True
     """
     kinds = list(DURATIONS)
+    phase = int(uniform_at(noise_key(seed, symbol, "phase"), day) * SLOT_MINUTES)
     draw = uniform(noise_key(seed, symbol, "script", day), np.arange(SLOTS * 4)).reshape(SLOTS, 4)
     events = []
     for slot, (is_used, which, when, size) in enumerate(draw):
-        if is_used > SHARE_OF_SLOTS:
+        opening = phase + slot * SLOT_MINUTES
+        if is_used > SHARE_OF_SLOTS or opening + SLOT_MINUTES > DAY_MINUTES:
             continue
         kind = kinds[int(which * len(kinds))]
         room = SLOT_MINUTES - DURATIONS[kind] - 4
-        start = day * 1440 + slot * SLOT_MINUTES + 2 + int(when * room)
+        start = day * DAY_MINUTES + opening + 2 + int(when * room)
         end = start + DURATIONS[kind]
         events.append(Event(kind, symbol, start * MINUTE_MS, end * MINUTE_MS, 0.8 + 0.6 * float(size)))
     return tuple(events)
@@ -123,10 +132,8 @@ def script_of_day(seed: int, symbol: str, day: int) -> tuple[Event, ...]:
 
 def play(event: Event, canvas: Canvas) -> None:
     """Draw one event of the canvas's day."""
-    start = event.start_ms % DAY_MS // MINUTE_MS
-    stop = start + (event.end_ms - event.start_ms) // MINUTE_MS
-    part = canvas.part(slice(start, stop))
-    unit = float(np.add.reduce(part.sigma)) / (stop - start)
+    part = canvas.part(event.minutes)
+    unit = float(np.add.reduce(part.sigma)) / len(part.sigma)
     _PLAYERS[event.kind](part, unit, event.size)
 
 
@@ -137,7 +144,7 @@ _DIVERGENCE: Final = np.concatenate(
     (
         np.full(8, -1.8),
         np.full(8, 1.0),
-        np.tile([-1.1, 0.4, -0.3], 7),
+        np.tile([-1.15, 0.4, -0.4], 7),
         [-1.2, 1.2, 1.2, 1.0, 0.8, 0.8, 0.6, 0.6, 0.5],
     )
 )
@@ -183,6 +190,7 @@ def _diverge(part: Canvas, unit: float, size: float, side: int) -> None:
     """Make two extremes, the second further out in price but with less momentum, then turn to ``side``."""
     _calm(part, 0.12)
     part.returns[: len(_DIVERGENCE)] += _DIVERGENCE * (side * size * unit)
+    (part.wick_down if side > 0 else part.wick_up)[[7, 37]] += 0.5 * size * unit
     part.volume[:8] *= 2.5
     part.volume[16:38] *= 0.8
     part.volume[38:44] *= 2.5
@@ -202,7 +210,7 @@ def _trap(part: Canvas, unit: float, size: float, side: int) -> None:
     is_up = part.returns[0] > 0
     (part.wick_up if is_up else part.wick_down)[0] += 7.0 * size * unit
     part.returns[:] *= 0.3
-    part.volume[0] *= 6.0
+    part.volume[0] *= 9.0
     part.taker += side * (-0.1 if is_up else 0.1)
 
 

@@ -4,7 +4,7 @@
 2. A minute's deviation is the symbol's own, times the hour's habit, times drifting volatility that knows no midnight.
 3. Minute returns are Student t with 4 degrees of freedom; regimes of hours give them drift, calm or turmoil.
 4. A symbol's return is ``beta x factor + own``; the day's scripted events are drawn over it.
-5. What is missing to the day's end is spread over its minutes, so that the next day begins where this one ended.
+5. What is missing to the day's end is spread over its other minutes: the next day begins where this one ended.
 6. Open and close lie on the path; high and low are the extremes of a Brownian bridge between them.
 7. Turnover follows habit, its own drifting noise, the size of the move and events; takers lean to the move.
 
@@ -18,8 +18,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aione.sim.market import MINUTE_MS, SIM_BAR, Bars
+from aione.sim.market import MINUTE_MS, SIM_BAR, Bars, on_grid
 from aione.sim.noise import F8, I8, drifting_days, noise_key, normal, reverting_walk, student_t4, uniform
 from aione.sim.script import Canvas, play, script_of_day
 from aione.sim.synthetic_catalog import Profile
@@ -75,14 +76,16 @@ class MinuteModel:
         key = noise_key(self._seed, profile.symbol, "own")
         own = _component(key, minute, profile.sigma, _walk(key, first_day, count, OWN_WALK), factor.sigma)
         canvas = _blank(profile.beta * factor.returns + own.returns, np.hypot(profile.beta * factor.sigma, own.sigma))
+        is_free = np.ones(minute.shape, dtype=bool)
         for row in range(count):
             today = canvas.part(row)
             for event in script_of_day(self._seed, profile.symbol, first_day + row):
                 play(event, today)
+                is_free[row, event.minutes] = False
         edges = profile.beta * _walk(self._factor_key, first_day, count, FACTOR_WALK) + _walk(
             key, first_day, count, OWN_WALK
         )
-        return _bars(key, minute, _path(canvas.returns, edges), canvas, profile)
+        return _bars(key, minute, _path(canvas.returns, edges, is_free), canvas, profile)
 
     @property
     def _factor_key(self) -> int:
@@ -167,9 +170,13 @@ def _led(returns: F8, move: F8) -> F8:
     return np.asarray(returns + missing[:, None] / DAY_MINUTES)
 
 
-def _path(returns: F8, edges: F8) -> F8:
-    """Return the log level at each minute's end with the day's start in front, (D, 1441); rows end at the next edge."""
-    led = _led(returns, np.diff(edges))
+def _path(returns: F8, edges: F8, is_free: NDArray[np.bool_]) -> F8:
+    """Return the log level at each minute's end with the day's start in front, (D, 1441); rows end at the next edge.
+
+    The way that is missing is spread over the free minutes, those that no event has drawn.
+    """
+    missing = np.diff(edges) - np.cumsum(returns, axis=1)[:, -1]
+    led = returns + is_free * (missing / is_free.sum(axis=1))[:, None]
     path = np.concatenate((edges[:-1, None], edges[:-1, None] + np.cumsum(led, axis=1)), axis=1)
     path[:, -1] = edges[1:]
     return path
@@ -198,7 +205,7 @@ def _bars(key: int, minute: I8, path: F8, canvas: Canvas, profile: Profile) -> B
         ("low", np.maximum(np.minimum(np.round(low), bottom), 1.0)),
         ("close", last),
     ):
-        out[field] = np.round(ticks * tick, 12)
+        out[field] = on_grid(ticks, tick)
     _fill_volumes(out, key, minute, path, canvas, profile)
     return out.reshape(-1)
 
@@ -228,8 +235,8 @@ def _fill_volumes(out: Bars, key: int, minute: I8, path: F8, canvas: Canvas, pro
     lean = 0.5 + 0.16 * np.tanh(0.7 * move / canvas.sigma) + canvas.taker
     share = np.clip(lean + 0.07 * normal(noise_key(key, "taker"), minute), 0.02, 0.98)
     bought = np.minimum(np.round(steps * share), steps)
-    out["volume"] = np.round(steps * step, 9)
-    out["taker_buy_volume"] = np.round(bought * step, 9)
+    out["volume"] = on_grid(steps, step)
+    out["taker_buy_volume"] = on_grid(bought, step)
     out["quote_volume"] = out["volume"] * typical
     out["taker_buy_quote_volume"] = out["taker_buy_volume"] * typical
     usual = 60.0 * (profile.daily_turnover / 1e8) ** 0.4
