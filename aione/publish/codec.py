@@ -14,13 +14,14 @@ import orjson
 from aione.errors import InvalidInput
 from aione.publish.payload import SCHEMA_VERSION, Message
 
+CHUNK_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 256 * 1024 * 1024
 """A frame that would unpack to more than this is refused before it fills the memory."""
 
 
 def encode(message: Message) -> bytes:
-    """Return the LZ4 frame of a snapshot or delta."""
-    return bytes(lz4.frame.compress(orjson.dumps(msgspec.to_builtins(message))))
+    """Return the LZ4 frame of a snapshot or delta, with a checksum of its content."""
+    return bytes(lz4.frame.compress(orjson.dumps(msgspec.to_builtins(message)), content_checksum=True))
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -61,15 +62,18 @@ def decode_message(data: bytes) -> Message:
 def unpack(data: bytes) -> bytes:
     """Return the content of one whole LZ4 frame; `InvalidInput` for anything else."""
     decompressor = lz4.frame.LZ4FrameDecompressor()
+    chunks: list[bytes] = []
     try:
-        content = bytes(decompressor.decompress(data, max_length=MAX_BYTES))
+        chunks.append(decompressor.decompress(data, max_length=CHUNK_BYTES))
+        while not decompressor.eof and not decompressor.needs_input and len(chunks) * CHUNK_BYTES < MAX_BYTES:
+            chunks.append(decompressor.decompress(b"", max_length=CHUNK_BYTES))
     except (RuntimeError, EOFError) as error:  # what lz4 raises for a frame that it cannot read
         raise InvalidInput(f"expected an LZ4 frame, was {len(data)} bytes that are none: {error}") from error
     if not decompressor.eof:
         raise InvalidInput(f"expected a whole LZ4 frame of at most {MAX_BYTES} bytes, {len(data)} bytes were not")
     if decompressor.unused_data:
         raise InvalidInput(f"expected one LZ4 frame, {len(decompressor.unused_data)} bytes follow it")
-    return content
+    return b"".join(chunks)
 
 
 def _version_note(raw: bytes) -> str:

@@ -34,22 +34,29 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyLevels(_Struct, frozen=True):
-    """The levels around the price and the width of the band between them as a fraction of the price."""
+    """The levels around the price: ``band`` is [support, resistance], ``band_frac`` its width over the price.
+
+    ``room_down_atr`` and ``room_up_atr`` are the distances to them in ATR.
+    """
 
     immediate_support: Number = None
     immediate_resistance: Number = None
     next_major_support: Number = None
     next_major_resistance: Number = None
-    band: Number = None
+    band: list[float] | None = None
+    band_frac: Number = None
+    room_down_atr: Number = None
+    room_up_atr: Number = None
 
 
 class Level(_Struct, frozen=True):
-    """One price level: ``kind`` names its source, ``age`` counts bars, ``strength`` is in [0, 1]."""
+    """One price level: ``kind`` names its source, ``tier`` is micro, meso or macro, ``strength`` is in [0, 1]."""
 
     price: float
     kind: str
+    tier: str | None = None
     touches: int | None = None
-    age: Number = None
+    age_bars: int | None = None
     strength: Number = None
 
 
@@ -73,6 +80,8 @@ class ConfidenceMetrics(_Struct, frozen=True):
     calibration: str = "uncalibrated"
     direction: Number = None
     quality: dict[str, Number] = {}
+    factors: dict[str, Number] = {}
+    risk_class: str | None = None
     unknown: list[str] = []
 
 
@@ -84,6 +93,7 @@ class RiskParameters(_Struct, frozen=True):
     sl: Number
     tp: list[Number]
     rr: Number
+    rr_mean: Number = None
     risk_class: str | None = None
     tags: list[str] = []
 
@@ -140,6 +150,8 @@ class Asset(_Struct, frozen=True):
         Readings of the last closed bar: rsi, volume_z, relative_volume, atr_frac, vwap_dev_frac, change_24h_frac, ...
     thresholds
         The thresholds in force, by name.
+    status
+        What Stage2 did for the symbol.
     data_age_ms
         How long before the snapshot's ``meta.ts`` the symbol's newest bar closed.
     last_updated
@@ -169,6 +181,7 @@ class Asset(_Struct, frozen=True):
     narrative: Narrative | None = None
     trade: TradeView | None = None
     prefilter: PrefilterVerdict | None = None
+    status: Literal["pending", "done", "skipped", "off", "error"] = "skipped"
     data_age_ms: int | None = None
     last_updated: int = 0
 

@@ -9,7 +9,7 @@ from aione.publish.payload import Asset
 from aione.ui.figures import UNKNOWN, compact, decimal, duration, like, meter, percent
 from aione.ui.text import Locale, word
 
-Tone = Literal["", "dim", "strong", "good", "bad", "warn", "hot", "cool", "buy", "sell"]
+Tone = Literal["", "dim", "strong", "good", "bad", "rise", "fall", "warn", "hot", "cool", "buy", "sell"]
 Piece = tuple[str, Tone]
 Form = tuple[Piece, ...]
 Cell = tuple[Form, ...]
@@ -19,6 +19,18 @@ QUOTE_ASSETS: Final = ("USDT", "USDC", "FDUSD", "BUSD")
 METER_WIDTH: Final = 6
 
 EMPTY: Final[Cell] = ((("", ""),),)
+
+
+def is_first(asset: Asset) -> bool:
+    """Return whether an asset stands with the alerts at the top of the table."""
+    return asset.state == "alert" or asset.signal != "NONE"
+
+
+def _move(asset: Asset, is_up: bool) -> Tone:
+    """Return the tone of a move: bright where an alert asks for the eye, muted elsewhere."""
+    if is_first(asset):
+        return "good" if is_up else "bad"
+    return "rise" if is_up else "fall"
 
 
 def _one(text: str, tone: Tone = "") -> Cell:
@@ -60,13 +72,13 @@ def _symbol(asset: Asset, _locale: Locale, _previous: float | None, _age_ms: int
 def _price(asset: Asset, _locale: Locale, previous: float | None, _age_ms: int) -> Cell:
     tone: Tone = ""
     if asset.price is not None and previous is not None and asset.price != previous:
-        tone = "good" if asset.price > previous else "bad"
+        tone = _move(asset, asset.price > previous)
     return _one(asset.price_str or like(asset.price, None), tone)
 
 
 def _change(asset: Asset, _locale: Locale, _previous: float | None, _age_ms: int) -> Cell:
     change = asset.stats.get("change_24h_frac")
-    return _one(percent(change, sign=True), "" if not change else "good" if change > 0 else "bad")
+    return _one(percent(change, sign=True), "" if not change else _move(asset, change > 0))
 
 
 def _quote_volume(asset: Asset, _locale: Locale, _previous: float | None, _age_ms: int) -> Cell:
@@ -125,11 +137,11 @@ def _scenario(asset: Asset, locale: Locale, _previous: float | None, _age_ms: in
     if asset.market_context is None:
         return EMPTY
     name = asset.market_context.scenario
-    tone: Tone = "good" if name.startswith("BULL") else "bad" if name.startswith("BEAR") else ""
-    if name in {"UNCERTAIN", "RANGE_BOUND"}:
-        tone = "dim"
+    tone: Tone = "dim"
     if name in {"HIGH_VOLATILITY", "MANIPULATED"}:
         tone = "warn"
+    elif is_first(asset) and name.startswith("B"):
+        tone = "good" if name.startswith("BULL") else "bad"
     return _one(word(name, locale), tone)
 
 
@@ -208,4 +220,4 @@ CELLS: Final[dict[str, Callable[[Asset, Locale, float | None, int], Cell]]] = {
     "age": _age,
 }
 
-__all__ = ["CELLS", "EMPTY", "Cell", "Form", "Piece", "Tone"]
+__all__ = ["CELLS", "EMPTY", "Cell", "Form", "Piece", "Tone", "is_first"]

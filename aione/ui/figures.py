@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 UNKNOWN: Final = "–"
-_BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 
 
 def compact(value: float | None) -> str:
@@ -98,18 +97,17 @@ def clock(ms: int, *, seconds: bool = False) -> str:
 
 
 def meter(share: float | None, width: int) -> str:
-    """Draw a share in [0, 1] as a bar of ``width`` cells, an eighth of a cell fine.
+    """Draw a share in [0, 1] as a line of ``width`` cells, half a cell fine.
 
     Examples
     --------
-    >>> meter(0.5, 4), meter(0.3, 4), meter(1.7, 2), meter(None, 3)
-    ('██  ', '█▎  ', '██', '   ')
+    >>> meter(0.5, 4), meter(0.4, 4), meter(1.7, 2), meter(None, 3)
+    ('━━  ', '━╸  ', '━━', '   ')
     """
     if share is None:
         return " " * width
-    eighths = round(min(1.0, max(0.0, share)) * width * 8)
-    whole, part = divmod(eighths, 8)
-    return ("█" * whole + (_BLOCKS[part] if part else "")).ljust(width)
+    whole, half = divmod(round(min(1.0, max(0.0, share)) * width * 2), 2)
+    return ("━" * whole + "╸" * half).ljust(width)
 
 
 __all__ = ["UNKNOWN", "clock", "compact", "decimal", "duration", "like", "meter", "percent"]

@@ -23,6 +23,8 @@ STYLES: Final[dict[Tone, str]] = {
     "strong": "bold #f0f6fc",
     "good": "#3fb950",
     "bad": "#f85149",
+    "rise": "#5d9e6b",
+    "fall": "#b5665f",
     "warn": "bold #e3b341",
     "hot": "bold #ff7b72",
     "cool": "bold #79c0ff",
@@ -31,6 +33,7 @@ STYLES: Final[dict[Tone, str]] = {
 }
 BACKGROUNDS: Final = {"buy": "on #0f2a1a", "sell": "on #33161a", "alert": "on #272115", "normal": "", "dim": ""}
 HEADING: Final = "bold #8b949e on #161b22"
+HEADING_DIM: Final = "bold #8b949e"
 BADGE: Final = "bold #0d1117 on #58a6ff"
 RULE: Final = "#30363d"
 
@@ -108,7 +111,7 @@ def _gap(width: int) -> int:
 
 
 def _head(view: View, width: int, room: int) -> list[Text]:
-    badge = Text(" AiOne_t ", BADGE)
+    badge = Text().append(" AiOne_t ", BADGE)
     lines = [_segments(view.status, width, "  ", badge)]
     if room >= 6:
         lines.append(_segments(view.funnel, width, "  "))
@@ -167,8 +170,9 @@ def _foot(view: View, width: int, room: int) -> list[Text]:
     budget -= len(keys)
     if budget < 2:
         return keys
-    title = f"── {word('newest_signals', view.locale)} "
-    lines = [_cut(Text(title + "─" * max(0, width - cell_len(title)), RULE), width)]
+    title = f" {word('newest_signals', view.locale)} "
+    rule = Text("──", RULE).append(title, HEADING_DIM).append("─" * max(0, width - 2 - cell_len(title)))
+    lines = [_cut(rule, width)]
     story = _story(view, width)[: min(STORY_LINES, max(0, (budget - 1) // 2))]
     signals = _signals(view, width)[: min(MAX_SIGNALS, budget - 1 - len(story))]
     return [*lines, *signals, *story, *keys]

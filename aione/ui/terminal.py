@@ -284,7 +284,8 @@ def export_svg(view: View, path: Path | str, width: int = 160, height: int | Non
     console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True)
     console.print(render(view, width, height))
     picture = console.export_svg(title="AiOne_t")
-    Path(path).write_text(re.sub(r"@font-face\s*\{[^}]*\}\s*", "", picture), encoding="utf-8")
+    picture = re.sub(r"@font-face\s*\{[^}]*\}\s*|<!--.*?-->", "", picture, flags=re.DOTALL)
+    Path(path).write_text(picture, encoding="utf-8")
 
 
 def _progress_of(fields: Mapping[bytes, bytes]) -> tuple[str, int, int] | None:

@@ -92,11 +92,11 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "UNCERTAIN": ("Uncertain", "Невизначено"),
     # ── Recommendations ──
     "STRONG_BUY": ("STRONG BUY", "СИЛЬНА КУПІВЛЯ"),
-    "BUY_IN_DIPS": ("BUY DIPS", "КУПУВАТИ НА СПАДІ"),
+    "BUY_IN_DIPS": ("BUY DIPS", "КУПУВАТИ СПАД"),
     "HOLD": ("HOLD", "ТРИМАТИ"),
     "RANGE_TRADE": ("RANGE", "ДІАПАЗОН"),
     "WAIT_FOR_CONFIRMATION": ("WAIT", "ЧЕКАТИ"),
-    "SELL_ON_RALLIES": ("SELL RALLIES", "ПРОДАВАТИ НА РОСТІ"),
+    "SELL_ON_RALLIES": ("SELL RALLIES", "ПРОДАВАТИ РІСТ"),
     "STRONG_SELL": ("STRONG SELL", "СИЛЬНИЙ ПРОДАЖ"),
     "AVOID": ("AVOID", "УНИКАТИ"),
     "AVOID_HIGH_RISK": ("AVOID: RISK", "УНИКАТИ: РИЗИК"),

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from aione.panel import MINUTE_MS
 from aione.publish.payload import Asset, Snapshot
-from aione.ui.cells import CELLS, Cell, Form, Piece, Tone
+from aione.ui.cells import CELLS, Cell, Form, Piece, Tone, is_first
 from aione.ui.figures import clock, duration, percent
 from aione.ui.signals import SignalEvent, closing_form
 from aione.ui.text import Locale, word
@@ -53,7 +53,7 @@ COLUMNS: Final = (
     Column("atr", 48, 5, 5, 5),
     Column("triggers", 82, 12, 22, 44, "left"),
     Column("scenario", 64, 10, 17, 22, "left"),
-    Column("recommendation", 92, 11, 12, 30, "left"),
+    Column("recommendation", 92, 11, 14, 30, "left"),
     Column("confidence", 96, 4, 10, 10, "left"),
     Column("side", 90, 5, 5, 5, "left"),
     Column("sl", 72, 7, 7, 12),
@@ -196,14 +196,13 @@ def confidence_of(asset: Asset) -> float | None:
 
 def _is_shown(asset: Asset, options: ViewOptions) -> bool:
     if options.is_alerts_only:
-        return asset.state == "alert" or asset.signal != "NONE" or asset.trade is not None
+        return is_first(asset) or asset.trade is not None
     return asset.state != "no_trade" or asset.trade is not None
 
 
 def _place(asset: Asset) -> tuple[int, float, int, str]:
     """Alerts by confidence, then the rest by rank, then what has no data."""
-    is_first = asset.state == "alert" or asset.signal != "NONE"
-    group = 0 if is_first else 2 if asset.state in _DIM_STATES else 1
+    group = 0 if is_first(asset) else 2 if asset.state in _DIM_STATES else 1
     confidence = confidence_of(asset) if group == 0 else None
     rank = asset.rank if asset.rank is not None else 1_000_000
     return group, -(confidence if confidence is not None else -1.0), rank, asset.symbol
@@ -266,17 +265,22 @@ def _pulse(snapshot: Snapshot, now_ms: int, locale: Locale, link: LinkState) -> 
     return f"● {word('live', locale)}", "good"
 
 
+def _step(name: str, count: int, tone: Tone, priority: int, locale: Locale) -> Segment:
+    """Return one step of the funnel after its first."""
+    return Segment(
+        (("▸ ", "dim"), *_fact(name, str(count), tone if count else "dim", priority, locale).pieces), priority
+    )
+
+
 def _funnel(snapshot: Snapshot, locale: Locale) -> tuple[Segment, ...]:
     """Return the funnel from the universe to the open trades, and what the market as a whole does."""
     counters = snapshot.counters
     steps = [
         _fact("universe", str(counters.universe), "", 40, locale),
-        _fact("screened", str(counters.screened), "strong", 70, locale),
-        _fact("alerts", str(counters.alerts), "warn" if counters.alerts else "dim", 90, locale),
-        _fact(
-            "recommendations", str(counters.recommendations), "hot" if counters.recommendations else "dim", 85, locale
-        ),
-        _fact("open_trades", str(counters.open_trades), "cool" if counters.open_trades else "dim", 80, locale),
+        _step("screened", counters.screened, "strong", 70, locale),
+        _step("alerts", counters.alerts, "warn", 90, locale),
+        _step("recommendations", counters.recommendations, "hot", 85, locale),
+        _step("open_trades", counters.open_trades, "cool", 80, locale),
     ]
     prices = {asset.symbol: asset for asset in snapshot.assets}
     bitcoin = prices.get("BTCUSDT")
@@ -304,7 +308,7 @@ def _direction(change: float | None) -> Tone:
 
 def _story(shown: Sequence[Asset], locale: Locale) -> tuple[str, str] | None:
     for asset in shown:
-        if (asset.state == "alert" or asset.signal != "NONE") and asset.narrative is not None:
+        if is_first(asset) and asset.narrative is not None:
             text = asset.narrative.uk if locale == "uk" else asset.narrative.en
             if text:
                 return asset.symbol, text
