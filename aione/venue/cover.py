@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -39,43 +41,41 @@ def cheapest_requests(missing: tuple[Range, ...]) -> tuple[Range, ...]:
     >>> cheapest_requests(((0, 0), (50, 50)))
     ((0, 50),)
     """
-    best: dict[int, tuple[int, int, tuple[Range, ...]]] = {}
-    starts = [first for first, _ in missing]
-    end = missing[-1][1] + 1 if missing else 0
+    if not missing:
+        return ()
+    firsts = [first for first, _ in missing]
+    lasts = [last for _, last in missing]
+    end = lasts[-1] + 1
+    best: dict[int, tuple[int, int, int, int]] = {end: (0, 0, end, end)}
 
     def uncovered(position: int) -> int:
         """Return the first missing position at or after ``position``, or ``end``."""
-        for first, last in missing:
-            if position <= last:
-                return max(position, first)
-        return end
+        index = bisect_left(lasts, position)
+        return max(position, firsts[index]) if index < len(lasts) else end
 
-    def solve(position: int) -> None:
-        options = []
-        for size in _SIZES:
+    def options(position: int) -> Iterator[tuple[int, int, int, int]]:
+        """Yield (weight, requests, last bar of the first request, where the next starts), longest first."""
+        for size in reversed(_SIZES):
             following = uncovered(position + size)
-            last = _last_missing_before(missing, position + size)
-            weight, count, rest = best[following]
-            options.append((weight + klines_weight(last - position + 1), count + 1, ((position, last), *rest)))
-        best[position] = min(options, key=lambda option: option[:2])
+            index = bisect_left(firsts, position + size) - 1
+            last = min(lasts[index], position + size - 1)
+            weight, requests, *_ = best[following]
+            yield weight + klines_weight(last - position + 1), requests + 1, last, following
 
-    best[end] = (0, 0, ())
-    pending = [starts[0]] if starts else []
+    pending = [firsts[0]]
     while pending:
         position = pending[-1]
-        following = {uncovered(position + size) for size in _SIZES} - best.keys()
-        if following:
-            pending += following
-        else:
-            if position not in best:
-                solve(position)
+        unknown = {uncovered(position + size) for size in _SIZES} - best.keys()
+        pending += unknown
+        if not unknown:
+            best[position] = min(options(position), key=lambda option: option[:2])
             pending.pop()
-    return best[starts[0]][2] if starts else ()
-
-
-def _last_missing_before(missing: tuple[Range, ...], stop: int) -> int:
-    """Return the last missing position below ``stop``."""
-    return max(min(last, stop - 1) for first, last in missing if first < stop)
+    requests, position = [], firsts[0]
+    while position < end:
+        _, _, last, following = best[position]
+        requests.append((position, last))
+        position = following
+    return tuple(requests)
 
 
 __all__ = ["Range", "cheapest_requests"]

@@ -123,7 +123,7 @@ def venue_errors(what: str) -> Iterator[None]:
         yield
     except httpx.DecodingError as error:
         raise TruncatedReply(f"{what}: the body does not decompress: {error}") from error
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, TimeoutError) as error:
         raise VenueUnavailable(f"{what}: no answer in time ({type(error).__name__})") from error
     except httpx.HTTPError as error:
         raise VenueUnavailable(f"{what}: {type(error).__name__}: {error}") from error

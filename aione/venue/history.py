@@ -206,7 +206,8 @@ class _Preload:
         received = [np.zeros(0, np.int64)]
         for first, last in cheapest_requests(positions):
             bars = await self._request(symbol, first * step_ms, last * step_ms)
-            self.report.bars_written += await self._rings.write({symbol: bars})
+            written = await self._rings.write({symbol: bars})
+            self.report.bars_written += written
             received.append(bars["open_time_ms"])
         await self._mark_absent(symbol, ranges, np.concatenate(received))
 
@@ -220,7 +221,8 @@ class _Preload:
         settled_ms = self._rest.clock.now_ms() - LATE_MS - self._window.step_ms
         absent = in_vain[(in_vain < known_ms) & (in_vain <= settled_ms)]
         if absent.size:
-            self.report.absent_bars += await self._rings.write({symbol: absent_bars(absent)})
+            marked = await self._rings.write({symbol: absent_bars(absent)})
+            self.report.absent_bars += marked
 
     async def _request(self, symbol: str, start_ms: int, end_ms: int) -> Records:
         """Ask for one range of bars, again while the failure may pass."""

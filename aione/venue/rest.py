@@ -89,7 +89,11 @@ class BinanceRest:
 
     async def __aenter__(self) -> Self:
         self._client = httpx.AsyncClient(
-            base_url=self.base_url, http2=True, timeout=self._timeout_s, transport=self._transport
+            base_url=self.base_url,
+            http2=True,
+            timeout=self._timeout_s,
+            transport=self._transport,
+            verify=self.base_url.startswith("https://"),  # certificates are loaded only where they are used
         )
         return self
 
@@ -150,19 +154,23 @@ class BinanceRest:
         """
         step_ms = interval_ms(interval)
         weight = weights.klines_weight(limit)
-        known_ms = await self._know_time(step_ms)
+        known_ms = await self._know_time(step_ms, end_ms)
         params = {"symbol": symbol, "interval": interval, "limit": limit, "startTime": start_ms, "endTime": end_ms}
         path = "/fapi/v1/klines"
         reply = await self._get(path, params, weight)
         bars = decode_klines(reply.body, interval, what=f"GET {path} {symbol} {interval}")
         return bars[bars["open_time_ms"] + step_ms <= known_ms]
 
-    async def _know_time(self, step_ms: int) -> float:
-        """Return a time that the exchange's clock has reached, in the bar that is forming now."""
+    async def _know_time(self, step_ms: int, end_ms: int | None) -> float:
+        """Return a time that the exchange's clock has reached, in the bar that is forming now.
+
+        Who asks for a bar up to ``end_ms`` believes it closed: a reading from before its end is renewed.
+        """
         async with self._clock_lock:
             known_ms = self.clock.known_ms
             is_old = self.clock.monotonic_s() - self._measured_s > CLOCK_LIFE_S
-            if known_ms is None or is_old or self.clock.now_ms() // step_ms > known_ms // step_ms:
+            last_ms = self.clock.now_ms() if end_ms is None else max(self.clock.now_ms(), end_ms + step_ms)
+            if known_ms is None or is_old or last_ms // step_ms > known_ms // step_ms:
                 known_ms = await self.server_time()
             return known_ms
 

@@ -1,0 +1,117 @@
+"""The universe: every guard with its reason, and nothing lost on the way to Redis and back."""
+
+import pytest
+
+from aione.errors import InvalidInput
+from aione.venue.universe import Universe, journal_entry, select_universe
+from aione.venue.wire_contracts import decode_exchange_info
+from config.models import SymbolInfo
+from config.settings import load_settings
+
+NOW = 1_779_278_400_000
+DAY = 86_400_000
+
+
+def info(symbol="AUSDT", **other):
+    fields = {
+        "symbol": symbol,
+        "base_asset": symbol.removesuffix("USDT"),
+        "quote_asset": "USDT",
+        "contract_type": "PERPETUAL",
+        "underlying_type": "COIN",
+        "status": "TRADING",
+        "onboard_ms": NOW - 100 * DAY,
+        "delivery_ms": 4_133_404_800_000,
+        "tick_size": 0.1,
+        "step_size": 0.001,
+    }
+    return SymbolInfo(**{**fields, **other})
+
+
+@pytest.fixture
+def defaults():
+    return load_settings(environ={})
+
+
+def test_a_tradable_coin_perpetual_belongs(defaults):
+    universe = select_universe([info("BUSDT"), info("币安USDT")], NOW, defaults)
+    assert universe.symbols == ("BUSDT", "币安USDT")
+    assert [one.symbol for one in universe.infos] == ["BUSDT", "币安USDT"]
+    assert (universe.rejected, universe.refreshed_ms, universe.is_stale) == ({}, NOW, False)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"contract_type": "TRADIFI_PERPETUAL"}, ("contract_type", "TRADIFI_PERPETUAL")),
+        ({"contract_type": "CURRENT_QUARTER"}, ("contract_type", "CURRENT_QUARTER")),
+        ({"contract_type": ""}, ("contract_type", "")),
+        ({"underlying_type": "INDEX"}, ("underlying_type", "INDEX")),
+        ({"status": "SETTLING"}, ("status", "SETTLING")),
+        ({"status": "PENDING_TRADING"}, ("status", "PENDING_TRADING")),
+        ({"quote_asset": "USDC"}, ("quote_asset", "USDC")),
+        ({"onboard_ms": NOW - int(2.5 * DAY)}, ("age_days", 2.5)),
+        ({"onboard_ms": NOW + DAY}, ("age_days", -1.0)),
+    ],
+)
+def test_each_guard_says_why(defaults, other, reason):
+    universe = select_universe([info(**other)], NOW, defaults)
+    assert universe.symbols == ()
+    assert universe.rejected == {"AUSDT": reason}
+
+
+def test_exactly_old_enough_is_old_enough(defaults):
+    days = defaults.STAGE1_PREFILTER_THRESHOLDS.min_age_days
+    assert select_universe([info(onboard_ms=NOW - int(days * DAY))], NOW, defaults).symbols == ("AUSDT",)
+    assert select_universe([info(onboard_ms=NOW - int(days * DAY) + 1)], NOW, defaults).symbols == ()
+
+
+def test_the_quote_asset_and_the_age_are_settings():
+    other = load_settings(
+        environ={
+            "AIONE_STAGE1_PREFILTER_THRESHOLDS__quote_asset": "USDC",
+            "AIONE_STAGE1_PREFILTER_THRESHOLDS__min_age_days": "0",
+        }
+    )
+    assert select_universe([info(quote_asset="USDC", onboard_ms=NOW)], NOW, other).symbols == ("AUSDT",)
+
+
+def test_it_survives_a_round_trip(defaults):
+    universe = select_universe([info(), info("XUSDT", onboard_ms=NOW), info("YUSDT", status="CLOSE")], NOW, defaults)
+    assert Universe.from_dict(universe.to_dict()) == universe
+    stale = universe.stale("exchange down")
+    assert Universe.from_dict(stale.to_dict()) == stale
+    assert stale.is_stale
+    assert not universe.is_stale
+
+
+@pytest.mark.parametrize("broken", [{}, {"infos": 3}, {"infos": [{"symbol": "A"}], "rejected": {}, "refreshed_ms": 1}])
+def test_what_is_no_universe_is_refused(broken):
+    with pytest.raises(InvalidInput, match="not a universe"):
+        Universe.from_dict(broken)
+
+
+def test_the_journal_says_what_came_what_went_and_why(defaults):
+    before = select_universe([info("AUSDT"), info("BUSDT"), info("CUSDT")], NOW, defaults)
+    after = select_universe([info("AUSDT"), info("BUSDT", status="SETTLING"), info("DUSDT")], NOW + 1, defaults)
+    assert journal_entry(before, after) == {
+        "at_ms": NOW + 1,
+        "symbols": 2,
+        "added": ["DUSDT"],
+        "removed": {"BUSDT": ["status", "SETTLING"], "CUSDT": ["unlisted", ""]},
+        "is_stale": False,
+        "stale_reason": "",
+    }
+    assert journal_entry(None, before)["added"] == ["AUSDT", "BUSDT", "CUSDT"]
+
+
+@pytest.mark.recorded
+def test_the_recorded_market_of_2021(recordings, defaults):
+    lines = (recordings / "binance-raw-2021-07" / "BINANCE_FUTURES.0").read_bytes().splitlines()
+    raw = next(line.split(b": ", 1)[1] for line in lines if b"exchangeInfo" in line[:80])
+    infos, _ = decode_exchange_info(raw, what="recorded")
+    universe = select_universe(infos, 1_626_992_740_000, defaults)
+    assert "BTCUSDT" in universe.symbols
+    assert len(universe.symbols) + len(universe.rejected) == len(infos)
+    assert universe.rejected["BTCUSDT_210924"] == ("contract_type", "CURRENT_QUARTER")
+    assert universe.rejected["DEFIUSDT"] == ("underlying_type", "INDEX")
