@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyarrow import csv, feather, parquet
 
 from aione.errors import InvalidInput
-from aione.sim.market import DAY_MS, SIM_BAR, Bars, empty_bars
+from aione.sim.market import DAY_MS, SIM_BAR, Bars, empty_bars, stack
 from aione.sim.noise import F8, I8
 
 HOUR_MS: Final = 3_600_000
@@ -240,8 +240,11 @@ def _column(table: pa.Table, name: str, path: Path) -> F8:
 
 def _joined(tables: list[Bars]) -> Bars:
     """Return all rows ascending, the first file's row where several hold the same open time."""
-    rows = np.concatenate(tables)
-    _, first = np.unique(rows["open_time_ms"], return_index=True)
+    rows = stack(tables)
+    times = rows["open_time_ms"]
+    if (times[1:] > times[:-1]).all():
+        return rows
+    _, first = np.unique(times, return_index=True)
     return np.asarray(rows[first])
 
 

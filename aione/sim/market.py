@@ -37,6 +37,8 @@ SIM_BAR: Final = np.dtype(
 )
 """Every field that the exchange sends of a bar. Prices in quote per base, volumes in base or quote."""
 
+_RAW_BAR: Final = np.dtype((np.void, SIM_BAR.itemsize))
+
 SIM_TRADE: Final = np.dtype([("time_ms", "<i8"), ("price", "<f8"), ("quantity", "<f8"), ("is_buyer_maker", "?")])
 """One aggregated trade; ``is_buyer_maker`` is true where the aggressor sold."""
 
@@ -140,6 +142,20 @@ def empty_bars() -> Bars:
     0
     """
     return np.empty(0, dtype=SIM_BAR)
+
+
+def stack(parts: Sequence[Bars]) -> Bars:
+    """Return all rows of several SIM_BAR arrays, one after the other.
+
+    Rows are copied as bytes: NumPy copies the fields of a record one by one, fifty times slower.
+
+    Examples
+    --------
+    >>> len(stack([])), len(stack([empty_bars(), np.zeros(2, dtype=SIM_BAR)]))
+    (0, 2)
+    """
+    raw = [np.ascontiguousarray(part).view(_RAW_BAR) for part in parts]
+    return np.concatenate([np.empty(0, dtype=_RAW_BAR), *raw]).view(SIM_BAR)
 
 
 def check_interval(interval_ms: int) -> None:
@@ -275,4 +291,5 @@ __all__ = [
     "check_interval",
     "empty_bars",
     "on_grid",
+    "stack",
 ]

@@ -24,6 +24,7 @@ from aione.sim.market import (
     bucket_open,
     check_interval,
     empty_bars,
+    stack,
 )
 from aione.sim.noise import F8, noise_key
 from aione.sim.path import PathCache
@@ -206,7 +207,7 @@ class RecordedMarket:
             part = between(recorded, first, last).copy()
             part["open_time_ms"] += shift
             parts.append(part)
-        return parts[0] if len(parts) == 1 else np.concatenate([empty_bars(), *parts])
+        return parts[0] if len(parts) == 1 else stack(parts)
 
     def _with_recorded(self, recording: Recording, made: Bars, interval_ms: int, first: int, last: int) -> Bars:
         """Return made bars, and in front of them the recorded ones of the same interval."""
@@ -216,7 +217,7 @@ class RecordedMarket:
         until = min(last, int(made["open_time_ms"][0]) - 1 if len(made) else begins)
         older = between(recording.bars[interval_ms], first - self._clock.shift_ms, until - self._clock.shift_ms).copy()
         older["open_time_ms"] += self._clock.shift_ms
-        return np.concatenate((older, made)) if len(older) else made
+        return stack((older, made)) if len(older) else made
 
     def _last_price(self, instrument: _Instrument, now_ms: int) -> float:
         minutes = instrument.recording.minutes

@@ -21,6 +21,7 @@ from aione.sim.market import (
     bucket_open,
     check_interval,
     empty_bars,
+    stack,
 )
 from aione.sim.path import PathCache
 from aione.sim.quotes import BookModel, make_quote
@@ -96,8 +97,8 @@ class SyntheticMarket:
             for life in self._lives(symbol, first, last + interval_ms - 1)
         ]
         if len(parts) > 1 and interval_ms > DAY_MS:
-            return aggregate(np.concatenate(parts), interval_ms)
-        return parts[0] if len(parts) == 1 else np.concatenate([empty_bars(), *parts])
+            return aggregate(stack(parts), interval_ms)
+        return parts[0] if len(parts) == 1 else stack(parts)
 
     def forming(self, symbol: str, now_ms: int) -> Bars:
         """Return the 1m bar of ``now_ms`` as seen so far; see `Market.forming`."""
@@ -212,7 +213,7 @@ class SyntheticMarket:
             self._days.move_to_end((life.symbol, day))
         while len(self._days) > self._days_kept:
             self._days.popitem(last=False)
-        return np.concatenate([rows for rows in wanted.values() if rows is not None])
+        return stack([rows for rows in wanted.values() if rows is not None])
 
     def _life_days(self, life: Profile, start_ms: int, end_ms: int) -> Bars:
         """Return daily bars, the aggregates of the minutes; of days that are not held, the minutes are not kept."""
@@ -226,7 +227,7 @@ class SyntheticMarket:
         rows = [self._daily[life.symbol, day] for day in days]
         while len(self._daily) > _DAILY_ROWS_KEPT:
             self._daily.popitem(last=False)
-        return np.concatenate(rows)
+        return stack(rows)
 
 
 def _is_inside(event: Event, life: Profile) -> bool:
