@@ -46,11 +46,10 @@ class Direction:
 def scenario_weights(config: Stage2Config) -> F8:
     """Return the weight of every factor in every scenario, float64 (10, 9); a factor that is switched off weighs 0."""
     base = config.weights.model_dump()
-    on = {name: float(config.switches.factors.get(name, True)) for name in FACTORS}
-    by_name: dict[str, dict[str, float]] = {str(name): own for name, own in config.scenario_weights.items()}
-    return np.array(
-        [[by_name.get(scenario, {}).get(name, base[name]) * on[name] for name in FACTORS] for scenario in SCENARIOS]
-    )
+    own = {str(scenario): weights for scenario, weights in config.scenario_weights.items()}
+    off = {name: 0.0 for name, is_on in config.switches.factors.items() if not is_on}
+    rows = [base | own.get(scenario, {}) | off for scenario in SCENARIOS]
+    return np.array([[row[name] for name in FACTORS] for row in rows])
 
 
 def direction(factors: F8, scenario: NDArray[np.int8], weights: F8) -> Direction:

@@ -83,6 +83,7 @@ def find_levels(
     found = (np.empty(_CAPACITY), np.empty(_CAPACITY), np.empty(_CAPACITY), np.empty(_CAPACITY, dtype=np.int64))
     hour_high, hour_low = np.empty(_HOURS), np.empty(_HOURS)
     merged = (np.empty(_CAPACITY), np.empty(_CAPACITY), np.empty(_CAPACITY), np.empty((_CAPACITY, 2), dtype=np.int64))
+    order = np.empty(_CAPACITY, dtype=np.int64)
     half_life = options[1]
     for s in range(high.shape[0]):
         last, atr = close[s, bars - 1], scalars[s, 0]
@@ -103,8 +104,8 @@ def find_levels(
         since_midnight = ((now - 60_000) % 86_400_000) / 60_000.0
         for i in range(3):
             n = _candidate(found, n, scalars[s, 4 + i], 9 + i, since_midnight, half_life)
-        _sort(found, n)
-        count = _merge(found, n, options[0] * atr, last, merged)
+        _sort(found[0], n, order)
+        count = _merge(found, n, options[0] * atr, last, order, merged)
         _lay(merged, count, last, price[s], kind[s], touches[s], age[s], strength[s], context[s])
 
 
@@ -154,14 +155,31 @@ def _hours(high: F8, low: F8, first_ms: int, hour_high: F8, hour_low: F8) -> tup
     hours = max(0, (bars - start) // 60)
     skipped = max(0, hours - _HOURS)
     for hour in range(skipped, hours):
-        top, bottom = -np.inf, np.inf
         begin = start + hour * 60
-        for t in range(begin, begin + 60):
-            top = max(top, high[t]) if high[t] == high[t] else top
-            bottom = min(bottom, low[t]) if low[t] == low[t] else bottom
+        top, bottom = _extremes(high[begin : begin + 60], low[begin : begin + 60])
         hour_high[hour - skipped] = top if top > 0.0 else np.nan
         hour_low[hour - skipped] = bottom if top > 0.0 else np.nan
     return hours - skipped, float(bars - start - hours * 60)
+
+
+@jit
+def _extremes(high: F8, low: F8) -> tuple[float, float]:
+    """Return the highest high and lowest low of the known ones of 60 bars; infinities where none is known.
+
+    Four chains of comparisons run side by side, because one would wait for itself.
+    """
+    a, b, c, d = -np.inf, -np.inf, -np.inf, -np.inf
+    e, f, g, h = np.inf, np.inf, np.inf, np.inf
+    for t in range(0, 60, 4):
+        a = max(a, high[t])
+        b = max(b, high[t + 1])
+        c = max(c, high[t + 2])
+        d = max(d, high[t + 3])
+        e = min(e, low[t])
+        f = min(f, low[t + 1])
+        g = min(g, low[t + 2])
+        h = min(h, low[t + 3])
+    return max(a, b, c, d), min(e, f, g, h)
 
 
 @jit
@@ -182,57 +200,58 @@ def _week(high: F8, low: F8, close: F8, first_day: int, now: int, half_life: flo
 
 
 @jit
-def _sort(found: Any, n: int) -> None:
-    """Sort the candidates by price (insertion: there are some fifty)."""
-    price, weight, age, kind = found
-    for i in range(1, n):
-        p, w, a, c = price[i], weight[i], age[i], kind[i]
-        j = i - 1
-        while j >= 0 and price[j] > p:
-            price[j + 1], weight[j + 1], age[j + 1], kind[j + 1] = price[j], weight[j], age[j], kind[j]
+def _sort(price: F8, n: int, order: NDArray[np.int64]) -> None:
+    """Write the candidates' places by ascending price to ``order`` (insertion: there are some fifty)."""
+    for i in range(n):
+        level, j = price[i], i - 1
+        while j >= 0 and price[order[j]] > level:
+            order[j + 1] = order[j]
             j -= 1
-        price[j + 1], weight[j + 1], age[j + 1], kind[j + 1] = p, w, a, c
+        order[j + 1] = i
 
 
 @jit
-def _merge(found: Any, n: int, width: float, last: float, merged: Any) -> int:
+def _merge(found: Any, n: int, width: float, last: float, order: NDArray[np.int64], merged: Any) -> int:
     """Let the heaviest candidate take in its neighbours, again and again; return the number of levels, sorted.
 
-    Of equally heavy ones the nearer to the close comes first.
+    Of equally heavy ones the nearer to the close comes first. ``order`` holds the candidates that are left.
     """
     price, weight, age, kind = found
     m_price, m_strength, m_age, m_what = merged
-    owner = np.full(n, -1, dtype=np.int64)
-    while True:
-        best = -1
-        for i in range(n):
-            if owner[i] >= 0:
+    left, count = n, 0
+    while left > 0:
+        at, best = 0, order[0]
+        for i in range(1, left):
+            rival = order[i]
+            if weight[rival] < weight[best]:
                 continue
-            nearer = abs(price[i] - last) < abs(price[best] - last)
-            if best < 0 or weight[i] > weight[best] or (weight[i] == weight[best] and nearer):
-                best = i
-        if best < 0:
-            break
-        i = best
-        while i >= 0 and owner[i] < 0 and price[best] - price[i] <= width:
-            owner[i] = best
-            i -= 1
-        i = best + 1
-        while i < n and owner[i] < 0 and price[i] - price[best] <= width:
-            owner[i] = best
-            i += 1
-    count = -1
-    for i in range(n):
-        if i == 0 or owner[i] != owner[i - 1]:
-            count += 1
-            m_price[count], m_age[count], m_strength[count] = price[owner[i]], age[i], 1.0
-            m_what[count, 0], m_what[count, 1] = kind[owner[i]], 0
-        m_strength[count] *= 1.0 - weight[i]
-        m_age[count] = min(m_age[count], age[i])
-        m_what[count, 1] += 1
-    for i in range(count + 1):
-        m_strength[i] = 1.0 - m_strength[i]
-    return count + 1
+            if weight[rival] > weight[best] or abs(price[rival] - last) < abs(price[best] - last):
+                at, best = i, rival
+        first, stop = at, at + 1
+        while first > 0 and price[best] - price[order[first - 1]] <= width:
+            first -= 1
+        while stop < left and price[order[stop]] - price[best] <= width:
+            stop += 1
+        miss, youngest = 1.0, age[best]
+        for i in range(first, stop):
+            miss *= 1.0 - weight[order[i]]
+            youngest = min(youngest, age[order[i]])
+        place = count
+        while place > 0 and m_price[place - 1] > price[best]:
+            m_price[place], m_strength[place], m_age[place] = (
+                m_price[place - 1],
+                m_strength[place - 1],
+                m_age[place - 1],
+            )
+            m_what[place, 0], m_what[place, 1] = m_what[place - 1, 0], m_what[place - 1, 1]
+            place -= 1
+        m_price[place], m_strength[place], m_age[place] = price[best], 1.0 - miss, youngest
+        m_what[place, 0], m_what[place, 1] = kind[best], stop - first
+        count += 1
+        for i in range(stop, left):
+            order[first + i - stop] = order[i]
+        left -= stop - first
+    return count
 
 
 @jit

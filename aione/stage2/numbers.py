@@ -23,13 +23,12 @@ def known_mean(terms: Sequence[F8], weights: Sequence[float]) -> F8:
     >>> known_mean([np.array([1.0, 1.0, np.nan]), np.array([0.0, np.nan, np.nan])], [1.0, 3.0])
     array([0.25, 1.  ,  nan])
     """
-    total, weight = np.zeros_like(terms[0]), np.zeros_like(terms[0])
-    for term, share in zip(terms, weights, strict=True):
-        known = term == term  # noqa: PLR0124 - NaN alone differs from itself
-        total += np.where(known, term, 0.0) * share
-        weight += known * share
+    values, shares = np.array(terms), np.array(weights)[:, None]
+    unknown = np.isnan(values)
+    values[unknown] = 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total / weight
+        mean: F8 = (values * shares).sum(axis=0) / np.where(unknown, 0.0, shares).sum(axis=0)
+    return mean
 
 
 def ramp(x: F8, start: float, end: float) -> F8:
@@ -45,6 +44,11 @@ def ramp(x: F8, start: float, end: float) -> F8:
     return clip01((x - start) / (end - start))
 
 
+def or_zero(x: F8) -> F8:
+    """Return ``x`` with 0 where it is unknown: for a term that may only take away, and takes nothing unknown."""
+    return np.where(np.isnan(x), 0.0, x)
+
+
 def clip01(x: F8) -> F8:
     """Return ``x`` cut to [0, 1]; NaN stays NaN."""
     return np.minimum(np.maximum(x, 0.0), 1.0)
@@ -55,4 +59,4 @@ def clip11(x: F8) -> F8:
     return np.minimum(np.maximum(x, -1.0), 1.0)
 
 
-__all__ = ["clip01", "clip11", "known_mean", "ramp"]
+__all__ = ["clip01", "clip11", "known_mean", "or_zero", "ramp"]

@@ -103,6 +103,7 @@ TABLE: Final = (
 """Asked from the top; the first row that holds gives the recommendation. The last one always holds."""
 
 _EDGE: Final = 0.5
+_IN_GROUP: Final = {group: np.array([name in members for name in SCENARIOS]) for group, members in _GROUPS.items()}
 _SIDE: Final = np.array([SCENARIO_SIDES[name] for name in SCENARIOS], dtype=np.int8)
 _WORD_INDEX: Final = {word: tuple(RECOMMENDATIONS.index(name) for name in both) for word, both in WORDS.items()}
 
@@ -149,9 +150,8 @@ def recommend(
 def _holds(
     row: Row, scenario: I1, direction: F8, confidence: F8, risk_class: I1, location: F8, thresholds: RecoThresholds
 ) -> B1:
-    in_group = np.array([name in _GROUPS[row.group] for name in SCENARIOS])
     lowest, highest = (RISK_CLASSES.index(name) for name in row.risk)
-    holds = in_group[scenario] & (risk_class >= lowest) & (risk_class <= highest)
+    holds = _IN_GROUP[row.group][scenario] & (risk_class >= lowest) & (risk_class <= highest)
     agreement = _SIDE[scenario] * np.sign(direction)
     if row.against:
         holds &= agreement < 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aione.indicators.readings import Readings
 from aione.panel import F8, MarketSnapshot
 from aione.stage2.factors import FACTORS
-from aione.stage2.numbers import clip01, known_mean, ramp
+from aione.stage2.numbers import clip01, known_mean, or_zero, ramp
 from config.models import RecoThresholds, Scenario
 
 SCENARIOS: Final[tuple[str, ...]] = get_args(Scenario)
@@ -89,7 +89,7 @@ def _evidence(parts: Sequence[F8], weights: Sequence[float]) -> F8:
     """Return ``1 - prod(1 - weight x part)`` over the known parts; NaN where none is known."""
     rest, known = np.ones_like(parts[0]), np.zeros(parts[0].shape, dtype=np.bool_)
     for part, weight in zip(parts, weights, strict=True):
-        rest *= 1.0 - weight * np.nan_to_num(part)
+        rest *= 1.0 - weight * or_zero(part)
         known |= ~np.isnan(part)
     return np.where(known, 1.0 - rest, np.nan)
 
@@ -108,11 +108,11 @@ def _one_side(factors: Mapping[str, F8], side: float, readings: Readings) -> tup
     wick = readings["lower_wick_frac"] if side > 0 else readings["upper_wick_frac"]
     turning = _evidence([towards["divergence"], towards["flow"], ramp(wick, 0.3, 0.7)], [0.8, 0.8, 0.6])
     reversal = setup * against_trend * (0.4 + 0.6 * turning)
-    reversal = reversal * (1.0 - clip01(np.abs(np.nan_to_num(factors["breakout"]))))
+    reversal = reversal * (1.0 - clip01(np.abs(or_zero(factors["breakout"]))))
     straight = clip01(readings["efficiency_ratio"] / 0.35)
     driven = known_mean([towards["trend"], towards["momentum"], straight], [2.0, 1.2, 0.8])
     control = np.where(towards["trend"] > 0.0, driven, np.where(np.isnan(towards["trend"]), np.nan, 0.0))
-    return breakout, reversal, control * (1.0 - np.nan_to_num(broke))
+    return breakout, reversal, control * (1.0 - or_zero(broke))
 
 
 def _range_bound(factors: Mapping[str, F8], readings: Readings) -> F8:
@@ -126,7 +126,7 @@ def _range_bound(factors: Mapping[str, F8], readings: Readings) -> F8:
         ],
         [1.5, 1.0, 1.0, 0.5],
     )
-    return calm * (1.0 - clip01(np.abs(np.nan_to_num(factors["breakout"]))))
+    return calm * (1.0 - clip01(np.abs(or_zero(factors["breakout"]))))
 
 
 def _high_volatility(factors: Mapping[str, F8], readings: Readings, thresholds: RecoThresholds) -> F8:
@@ -135,7 +135,7 @@ def _high_volatility(factors: Mapping[str, F8], readings: Readings, thresholds: 
     rank = ramp(readings["atr_percentile"], quantile - 0.15, min(1.0, quantile + 0.09))
     surge = ramp(readings["vol_ratio"] / readings["vol_ratio_p95"], 0.8, 1.3)
     aimed = clip01(np.fmax(np.abs(factors["breakout"]), np.abs(factors["trend"])))
-    return known_mean([rank, surge], [1.0, 1.0]) * (1.0 - 0.6 * np.nan_to_num(aimed))
+    return known_mean([rank, surge], [1.0, 1.0]) * (1.0 - 0.6 * or_zero(aimed))
 
 
 __all__ = ["SCENARIOS", "SCENARIO_SIDES", "UNCERTAIN", "best_scenario", "manipulation", "scenario_scores"]
