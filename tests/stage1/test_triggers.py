@@ -31,8 +31,8 @@ FIRES = {
     "bull_vol_spike": (SURGE | {"body_frac": 0.5, "taker_imbalance": 0.1}, 1, 3.75, 2.5, 0.75),
     "bear_vol_spike": (SURGE | {"body_frac": -0.5, "taker_imbalance": -0.1}, -1, 3.75, 2.5, 0.75),
     "volatility_burst": ({"true_range": 3.0}, 0, 3.0, 2.0, 0.75),
-    "breakout_up": (UP, 1, 0.5, 0.1, 0.5 + 0.25 * 0.5),
-    "breakout_down": ({"close": 94.5, "prev_close": 95.0}, -1, 0.5, 0.1, 0.5 + 0.25 * 0.5),
+    "breakout_up": (UP, 1, 0.5, 0.1, 0.3 + 0.35 * 0.5),
+    "breakout_down": ({"close": 94.5, "prev_close": 95.0}, -1, 0.5, 0.1, 0.3 + 0.35 * 0.5),
     "near_high": ({"close": 104.875, "prev_close": 104.0}, 0, 0.125, 0.25, 0.75),
     "near_low": ({"close": 95.125, "prev_close": 96.0}, 0, 0.125, 0.25, 0.75),
     "near_daily_resistance": ({"daily_resistance": 100.25, "prev_close": 99.0}, 0, 0.25, 0.25, 0.5),
@@ -298,13 +298,13 @@ def test_a_breakout_is_judged_by_the_range_that_the_bar_before_saw(market, setti
 @pytest.mark.parametrize(
     ("changes", "strength"),
     [
-        ({}, 0.5 + 0.125),
-        ({"range_high_60": 105.0}, 0.75),
-        ({"range_high_60": 108.0}, 0.5),
-        ({"range_high_60": 105.0, "volume_z": 2.5}, 0.875),
+        ({}, 0.3 + 0.175),
+        ({"range_high_60": 105.0}, 0.65),
+        ({"range_high_60": 108.0}, 0.3),
+        ({"range_high_60": 105.0, "volume_z": 2.5}, 0.825),
         ({"range_high_60": 105.0, "volume_z": 50.0}, 1.0),
-        ({"range_high_60": np.nan, "volume_z": np.nan}, 0.5),
-        ({"volume_z": -3.0}, 0.625),
+        ({"range_high_60": np.nan, "volume_z": np.nan}, 0.3),
+        ({"volume_z": -3.0}, 0.475),
     ],
 )
 def test_a_breakout_grows_with_the_long_range_and_the_volume(changes, strength, market, settings):

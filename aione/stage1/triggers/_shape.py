@@ -100,7 +100,7 @@ def breakout(inputs: TriggerInput, side: int) -> TriggerResult:
     known = ~(np.isnan(beyond) | np.isnan(before))
     past_long = ratio(side * (close - readings[f"range_{end}_60"]), atr)
     volume = readings["volume_z"] / (2.0 * inputs.thresholds["volume_z"])
-    strength = 0.5 + 0.25 * _share(1.0 + past_long) + 0.25 * _share(volume)
+    strength = 1.0 - 0.35 * (2.0 - _share(1.0 + past_long) - _share(volume))
     return result(
         (beyond >= least) & (before <= 0.0), known, value=beyond, threshold=least, strength=strength, side=side
     )
