@@ -39,6 +39,8 @@ RULE: Final = "#30363d"
 
 WIDE: Final = 180
 """From this width on, columns stand two cells apart."""
+CORE: Final = 90
+"""Columns from this priority on stand in every terminal that is wide enough for their least."""
 MAX_SIGNALS: Final = 6
 STORY_LINES: Final = 3
 UNBOUNDED: Final = 10_000
@@ -71,27 +73,49 @@ def fit_columns(view: View, width: int) -> list[tuple[Column, str, int]]:
     """Choose the columns that stand side by side in ``width`` cells, and how wide each is.
 
     Numbers get all they need or nothing. Text gets what is enough for it, else its least, else nothing; what is
-    left over goes to text by priority. A column that says nothing in any row stands only where there is room to spare.
+    left over goes to text by priority. The core columns all come before any of them gets more than its least.
+    A column that says nothing in any row stands only where there is room to spare.
     """
     gap = _gap(width)
     wanted = {column.name: _natural(view, column, title) for column, title in view.columns}
     said = {column.name for column, _ in view.columns if any(_is_said(row.cells[column.name]) for row in view.rows)}
-    by_priority = sorted(view.columns, key=lambda c: (c[0].name in said or c[0].priority >= 90, c[0].priority))
+    by_priority = [column for column, _ in view.columns]
+    by_priority.sort(key=lambda c: (c.name in said or c.priority >= CORE, c.priority), reverse=True)
     widths: dict[str, int] = {}
     left = width
-    for column, _ in reversed(by_priority):
-        natural, between = wanted[column.name], gap if widths else 0
-        sizes = (natural,) if column.align == "right" else (min(natural, column.enough), min(natural, column.least))
+
+    def place(column: Column, *sizes: int) -> None:
+        nonlocal left
+        between = gap if widths else 0
         size = next((size for size in sizes if size + between <= left), None)
         if size is not None:
             widths[column.name] = size
             left -= size + between
-    for column, _ in reversed(by_priority):
-        if column.name in widths:
-            more = min(left, wanted[column.name] - widths[column.name])
+
+    def grow(column: Column, size: int) -> None:
+        nonlocal left
+        more = max(0, min(left, size - widths.get(column.name, size)))
+        if more:
             widths[column.name] += more
             left -= more
+
+    core = [column for column in by_priority if column.priority >= CORE]
+    for column in core:
+        place(column, _sizes(column, wanted[column.name])[-1])
+    for column in core:
+        grow(column, _sizes(column, wanted[column.name])[0])
+    for column in by_priority[len(core) :]:
+        place(column, *_sizes(column, wanted[column.name]))
+    for column in by_priority:
+        grow(column, wanted[column.name])
     return [(column, title, widths[column.name]) for column, title in view.columns if column.name in widths]
+
+
+def _sizes(column: Column, natural: int) -> tuple[int, int]:
+    """Return what is enough for a column and the least it can do with."""
+    if column.align == "right":
+        return natural, natural
+    return min(natural, column.enough), min(natural, column.least)
 
 
 def _natural(view: View, column: Column, title: str) -> int:
