@@ -127,10 +127,11 @@ def _triggers(asset: Asset, locale: Locale, _previous: float | None, _age_ms: in
     if not asset.trigger_reasons:
         return _one(word(f"state.{asset.state}", locale), "dim") if asset.state not in {"normal", "alert"} else EMPTY
     names = [word(name, locale) for name in asset.trigger_reasons]
-    return tuple(
+    ladder: list[Form] = [
         ((" · ".join(names[:count]), ""), *(((f" +{len(names) - count}", "dim"),) if count < len(names) else ()))
         for count in range(len(names), 0, -1)
-    )
+    ]
+    return (*ladder, ((names[0], ""),))
 
 
 def _scenario(asset: Asset, locale: Locale, _previous: float | None, _age_ms: int) -> Cell:

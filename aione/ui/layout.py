@@ -14,8 +14,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from aione.ui.cells import Cell, Form, Tone
+from aione.ui.header import Segment
 from aione.ui.text import word
-from aione.ui.view import Column, Row, Segment, View
+from aione.ui.view import Column, Row, View
 
 STYLES: Final[dict[Tone, str]] = {
     "": "#c9d1d9",
@@ -186,8 +187,8 @@ def _left_out(view: View, below: int) -> str:
 
 
 def _foot(view: View, width: int, room: int) -> list[Text]:
-    """Return the newest signals, the story of the top alert and the keys, as far as half of the room allows."""
-    budget = room // 2 if room < UNBOUNDED // 2 else 2 + MAX_SIGNALS + STORY_LINES
+    """Return the newest signals, the story of the top alert and the keys, as far as two fifths of the room allow."""
+    budget = 2 * room // 5 if room < UNBOUNDED // 2 else 2 + MAX_SIGNALS + STORY_LINES
     keys = (
         [_cut(Text(word("keys", view.locale), STYLES["dim"]), width)] if budget >= 1 and room < UNBOUNDED // 2 else []
     )
@@ -243,11 +244,13 @@ def _segments(segments: Sequence[Segment], width: int, gap: str, badge: Text | N
     """Join what fits, leaving out the lowest priorities first."""
     start = badge.cell_len if badge else 0
     kept = list(segments)
-    while len(kept) > 1 and start + sum(len(gap) + _form_len(s.pieces) for s in kept) > width:
+    while len(kept) > 1 and start + sum(len(gap) + len(s.joiner) + _form_len(s.pieces) for s in kept) > width:
         kept.remove(min(kept, key=lambda segment: segment.priority))
     line = badge.copy() if badge else Text()
     for number, segment in enumerate(kept):
         line.append(gap if number or badge else " ")
+        if number:
+            line.append(segment.joiner, STYLES["dim"])
         for text, tone in segment.pieces:
             line.append(text, STYLES[tone])
     return _cut(line, width)
@@ -278,7 +281,7 @@ def _cut(line: Text, width: int) -> Text:
 
 
 def _form_len(form: Form) -> int:
-    return sum(cell_len(text) for text, _ in form)
+    return sum(len(text) if text.isascii() else cell_len(text) for text, _ in form)
 
 
 __all__ = ["STYLES", "fit_columns", "render_lines", "visible_rows"]

@@ -7,11 +7,8 @@ what it is starting: ``terminal.status = "starting Prefect"``. `run_terminal` is
 from __future__ import annotations
 
 import asyncio
-import io
-import re
 import time
 from collections.abc import Awaitable, Mapping
-from pathlib import Path
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -23,20 +20,24 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from aione.publish.follower import Follower
-from aione.publish.payload import Snapshot, snapshot_of
+from aione.publish.payload import Snapshot
 from aione.store import keys
 from aione.store.connect import connect
 from aione.ui.figures import clock
+from aione.ui.header import LinkState
 from aione.ui.keyboard import keyboard
 from aione.ui.layout import BADGE, STYLES, render_lines, visible_rows
 from aione.ui.plain import cycle_line
+from aione.ui.printing import export_svg, print_snapshot, render
 from aione.ui.signals import SignalLog
 from aione.ui.text import word
-from aione.ui.view import LinkState, View, ViewOptions, build_view
+from aione.ui.view import View, ViewOptions, build_view
 from config.settings import Settings
 
-REPAINT_S: Final = 0.5
-PLAIN_WIDTH: Final = 160
+POLL_S: Final = 0.5
+REPAINT_S: Final = 2.0
+"""A new state or a key repaints at once; this is for the ages and the lag between them."""
+SPIN_S: Final = 0.1
 
 
 class Terminal:
@@ -102,7 +103,7 @@ class Terminal:
                 self._progress = _progress_of(await read)
             except (RedisError, OSError):
                 self._progress = None  # the follower says that Redis is away
-            await asyncio.sleep(REPAINT_S)
+            await asyncio.sleep(POLL_S)
 
     def view(self, now_ms: int | None = None) -> View | None:
         """Return the view model of the state that is shown; None before there is one."""
@@ -130,7 +131,7 @@ class Terminal:
             Live(self.frame(), console=self.console, screen=True, auto_refresh=False) as live,
         ):
             while not stop.is_set():
-                await _first_of(self._changed.wait(), stop.wait(), timeout_s=REPAINT_S if self.snapshot else 0.1)
+                await _first_of(self._changed.wait(), stop.wait(), timeout_s=REPAINT_S if self.snapshot else SPIN_S)
                 self._changed.clear()
                 live.update(self.frame(), refresh=True)
 
@@ -142,7 +143,7 @@ class Terminal:
             if self.snapshot is None and going_on != said:
                 said = going_on
                 self._say(f"{clock(_now_ms(), seconds=True)}  {said}")
-            await _first_of(stop.wait(), timeout_s=REPAINT_S)
+            await _first_of(stop.wait(), timeout_s=POLL_S)
 
     def frame(self, now_ms: int | None = None) -> Group:
         """Return what the screen shows now."""
@@ -254,38 +255,6 @@ async def _print_once(terminal: Terminal, redis: Redis, settings: Settings, stop
     found = await _first_of(first(), stop.wait())
     if isinstance(found, Snapshot):
         print_snapshot(found, settings, terminal.console, now_ms=_now_ms())
-
-
-def print_snapshot(
-    snapshot: Snapshot | Mapping[str, Any], settings: Settings, console: Console, *, now_ms: int | None = None
-) -> None:
-    """Print one state as a table of full length; ``now_ms`` defaults to the moment at which it was built.
-
-    Raises
-    ------
-    InvalidInput
-        A decoded snapshot that does not follow the schema.
-    """
-    state = snapshot if isinstance(snapshot, Snapshot) else snapshot_of(snapshot)
-    log = SignalLog()
-    log.update(state)
-    now_ms = state.meta.ts if now_ms is None else now_ms
-    view = build_view(state, now_ms=now_ms, options=ViewOptions.of(settings), log=log.events)
-    console.print(render(view, console.width if console.is_terminal else PLAIN_WIDTH))
-
-
-def render(view: View, width: int, height: int | None = None) -> Group:
-    """Return the screen of a view as a rich renderable; of full length without a height."""
-    return Group(*render_lines(view, width, height))
-
-
-def export_svg(view: View, path: Path | str, width: int = 160, height: int | None = None) -> None:
-    """Write the screen of a view as an SVG picture that calls nothing out (no web fonts)."""
-    console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True)
-    console.print(render(view, width, height))
-    picture = console.export_svg(title="AiOne_t")
-    picture = re.sub(r"@font-face\s*\{[^}]*\}\s*|<!--.*?-->", "", picture, flags=re.DOTALL)
-    Path(path).write_text(picture, encoding="utf-8")
 
 
 def _progress_of(fields: Mapping[bytes, bytes]) -> tuple[str, int, int] | None:

@@ -56,6 +56,8 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "now": ("now", "зараз"),
     "ended": ("ended", "завершено"),
     "more_rows": ("more below", "ще нижче"),
+    "hidden.normal": ("calm", "спокійні"),
+    "hidden.alert": ("alerted", "у тривозі"),
     "hidden.no_trade": ("not traded", "не торгуються"),
     "hidden.no_data": ("no data", "без даних"),
     "hidden.syncing": ("syncing", "синхронізуються"),

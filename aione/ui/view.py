@@ -11,17 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from aione.panel import MINUTE_MS
 from aione.publish.payload import Asset, Snapshot
-from aione.ui.cells import CELLS, Cell, Form, Piece, Tone, is_first
-from aione.ui.figures import clock, duration, percent
+from aione.ui.cells import CELLS, Cell, Form, is_first
+from aione.ui.header import LinkState, Segment, funnel_line, status_line
 from aione.ui.signals import SignalEvent, closing_form
 from aione.ui.text import Locale, word
 from config.settings import Settings
-
-SILENT_AFTER_MS: Final = 150_000
-"""A minute's cycle is late by now: the header says so."""
-LAG_WARN_MS: Final = 15_000
 
 VolumeColumn = Literal["quote_volume", "volume", "relative_volume"]
 
@@ -62,14 +57,6 @@ COLUMNS: Final = (
     Column("trade", 78, 6, 6, 7),
     Column("age", 20, 3, 3, 4),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One item of the header; the lowest priority is left out first."""
-
-    pieces: Form
-    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +116,6 @@ class ViewOptions:
         return cls(settings.UI_LOCALE, settings.UI_COLUMN_VOLUME)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """What the follower knows about its own way to Redis."""
-
-    is_connected: bool = True
-    problem: str | None = None
-    resyncs: int = 0
-
-
 def build_view(
     snapshot: Snapshot,
     *,
@@ -169,8 +147,8 @@ def build_view(
     hidden = Counter[str](asset.state for asset in snapshot.assets if not _is_shown(asset, options))
     return View(
         locale=options.locale,
-        status=_status(snapshot, now_ms, options.locale, link),
-        funnel=_funnel(snapshot, options.locale),
+        status=status_line(snapshot, now_ms, options.locale, link),
+        funnel=funnel_line(snapshot, options.locale),
         warnings=tuple(filter(None, (link.problem, *snapshot.meta.warnings))),
         columns=tuple((column, _title(column.name, options)) for column in COLUMNS),
         rows=tuple(_row(asset, before.get(asset.symbol), age_ms, options) for asset in shown),
@@ -230,82 +208,6 @@ def _title(name: str, options: ViewOptions) -> str:
     return word(f"column.{options.volume_column if name == 'volume' else name}", options.locale)
 
 
-# ── Header ──
-
-
-def _status(snapshot: Snapshot, now_ms: int, locale: Locale, link: LinkState) -> tuple[Segment, ...]:
-    """Return whether the data lives, which bar it is of and how late it came."""
-    meta = snapshot.meta
-    lag_ms = max(0, meta.ts - meta.bar_time_ms - MINUTE_MS)
-    lag_tone: Tone = "warn" if lag_ms > LAG_WARN_MS else "good"
-    segments = [
-        Segment((_pulse(snapshot, now_ms, locale, link),), 100),
-        _fact("bar", clock(meta.bar_time_ms), "strong", 90, locale),
-        _fact("lag", f"{lag_ms / 1000:.1f}s", lag_tone, 80, locale),
-        _fact("cycle", str(snapshot.counters.cycle), "", 15, locale),
-        _fact("seq", str(meta.seq), "", 60, locale),
-        Segment(((meta.source, "dim"),), 20),
-    ]
-    missing = snapshot.counters.missing_bars
-    if missing:
-        segments.append(_fact("missing_bars", str(missing), "warn", 85, locale))
-    if link.resyncs:
-        segments.append(Segment(((f"resync {link.resyncs}", "dim"),), 10))
-    return tuple(segments)
-
-
-def _pulse(snapshot: Snapshot, now_ms: int, locale: Locale, link: LinkState) -> Piece:
-    age_ms = now_ms - snapshot.meta.ts
-    if not link.is_connected:
-        return f"● {word('disconnected', locale)}", "bad"
-    if snapshot.meta.stale:
-        return f"● {word('stale', locale)}", "bad"
-    if age_ms > SILENT_AFTER_MS:
-        return f"● {word('silent', locale)} {word('for', locale)} {duration(age_ms)}", "bad"
-    return f"● {word('live', locale)}", "good"
-
-
-def _step(name: str, count: int, tone: Tone, priority: int, locale: Locale) -> Segment:
-    """Return one step of the funnel after its first."""
-    return Segment(
-        (("▸ ", "dim"), *_fact(name, str(count), tone if count else "dim", priority, locale).pieces), priority
-    )
-
-
-def _funnel(snapshot: Snapshot, locale: Locale) -> tuple[Segment, ...]:
-    """Return the funnel from the universe to the open trades, and what the market as a whole does."""
-    counters = snapshot.counters
-    steps = [
-        _fact("universe", str(counters.universe), "", 40, locale),
-        _step("screened", counters.screened, "strong", 70, locale),
-        _step("alerts", counters.alerts, "warn", 90, locale),
-        _step("recommendations", counters.recommendations, "hot", 85, locale),
-        _step("open_trades", counters.open_trades, "cool", 80, locale),
-    ]
-    prices = {asset.symbol: asset for asset in snapshot.assets}
-    bitcoin = prices.get("BTCUSDT")
-    if bitcoin is not None and bitcoin.price is not None:
-        change = bitcoin.stats.get("change_24h_frac")
-        steps.append(Segment((
-            ("BTC ", "dim"),
-            (bitcoin.price_str or f"{bitcoin.price:g}", "strong"),
-            (f" {percent(change, sign=True)}%" if change is not None else "", _direction(change)),
-        ), 45))  # fmt: skip
-    changes = [c for asset in snapshot.assets if (c := asset.stats.get("change_24h_frac")) is not None]
-    if changes:
-        rising = sum(change > 0 for change in changes) / len(changes)
-        steps.append(_fact("up_24h", f"{percent(rising, 0)}%", _direction(rising - 0.5), 30, locale))
-    return tuple(steps)
-
-
-def _fact(name: str, value: str, tone: Tone, priority: int, locale: Locale) -> Segment:
-    return Segment(((f"{word(name, locale)} ", "dim"), (value, tone)), priority)
-
-
-def _direction(change: float | None) -> Tone:
-    return "" if not change else "good" if change > 0 else "bad"
-
-
 def _story(shown: Sequence[Asset], locale: Locale) -> tuple[str, str] | None:
     for asset in shown:
         if is_first(asset) and asset.narrative is not None:
@@ -318,9 +220,7 @@ def _story(shown: Sequence[Asset], locale: Locale) -> tuple[str, str] | None:
 __all__ = [
     "COLUMNS",
     "Column",
-    "LinkState",
     "Row",
-    "Segment",
     "View",
     "ViewOptions",
     "build_view",

@@ -92,6 +92,11 @@ def test_triggers_are_shortened_by_whole_names_with_a_count(market) -> None:
     assert "burs…" not in text
 
 
+def test_the_header_leaves_out_whole_facts_and_begins_with_none_of_their_arrows(market) -> None:
+    lines = render_lines(view_of(market), 40, 20)
+    assert lines[1].plain.strip() == "alerts 3 ▸ signals 3 ▸ trades 1".replace(" ▸", "  ▸")
+
+
 def test_rows_that_do_not_fit_are_counted(market) -> None:
     view = view_of(market)
     text = "\n".join(line.plain for line in render_lines(view, 120, 24))

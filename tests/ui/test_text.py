@@ -18,7 +18,7 @@ from config.settings import AssetState, Recommendation, load_settings
     [
         *get_args(Scenario),
         *get_args(Recommendation),
-        *(f"state.{state}" for state in get_args(AssetState)),
+        *(f"{kind}.{state}" for kind in ("state", "hidden") for state in get_args(AssetState)),
         *sorted(set(load_settings(environ={}).TRIGGER_NAME_MAP.values())),
     ],
 )

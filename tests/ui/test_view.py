@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from aione.publish.payload import Asset, ConfidenceMetrics, Counters, Snapshot
+from aione.ui.header import LinkState
 from aione.ui.signals import SignalLog
-from aione.ui.view import COLUMNS, LinkState, ViewOptions, build_view
+from aione.ui.view import COLUMNS, ViewOptions, build_view
 from config.settings import load_settings
 
 
@@ -22,7 +23,7 @@ def tone(view, name: str, symbol: str) -> str:
 
 
 def line(segments) -> str:
-    return " ".join("".join(text for text, _ in segment.pieces) for segment in segments)
+    return " ".join(segment.joiner + "".join(text for text, _ in segment.pieces) for segment in segments)
 
 
 def view_of(market, **change):
