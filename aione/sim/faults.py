@@ -62,10 +62,10 @@ class ClosingMissing(Counted, frozen=True, kw_only=True, tag="closing_missing"):
 
 
 class HttpError(Counted, frozen=True, kw_only=True, tag="http_error"):
-    """Answer a REST request with this status; below 500 the body is the exchange's, above it a plain page."""
+    """Answer a REST request with this status; from 500 on a plain page, unless ``code`` asks for an error body."""
 
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
-    code: int = -1001
+    code: int | None = None
     msg: str = "Internal error; unable to process your request. Please try again."
     path: str = "*"
 

@@ -81,7 +81,7 @@ class ContractFeed:
     """Contracts that were listed, left or changed their status (``!contractInfo``)."""
 
     def __init__(self, source: Source) -> None:
-        self.period_ms = 1000
+        self.period_ms = source.options.ticker_ms
         self._source = source
         self._known: dict[str, str] | None = None
 

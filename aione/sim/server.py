@@ -33,6 +33,7 @@ from aione.sim.sockets import is_websocket, serve_socket
 _log = logging.getLogger(__name__)
 WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 _MAX_CONTROL_BYTES: Final = 1_000_000
+_MAX_LINE_BYTES: Final = 200_000  # an address may name 1024 streams
 
 
 class SimServer:
@@ -78,6 +79,7 @@ class SimServer:
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._started_s = time.monotonic()
+        self._is_warm = False
 
     @property
     def rest_url(self) -> str:
@@ -105,7 +107,9 @@ class SimServer:
             return self
         app = web.Application(client_max_size=_MAX_CONTROL_BYTES)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, max_line_size=_MAX_LINE_BYTES
+        )
         await runner.setup()
         site = web.TCPSite(runner, self.host, self.port)
         try:
@@ -161,6 +165,7 @@ class SimServer:
         try:
             async for _ in self._desk.slices(work()):
                 pass
+            self._is_warm = True
         except Exception as error:  # noqa: BLE001 - see below
             # Any market may be plugged in; warming up is a courtesy, whoever asks for the symbol gets the error.
             _log.warning("the market could not be warmed up: %r", error)
@@ -233,9 +238,9 @@ class SimServer:
     def _broken(self, fault: HttpError | RateLimited | Banned, address: str) -> web.Response:
         headers = self._weight_header(None, address)
         if isinstance(fault, HttpError):
-            if fault.status >= 500 and fault.code == -1001:
+            if fault.status >= 500 and fault.code is None:
                 return web.Response(status=fault.status, text="<html>upstream error</html>", headers=headers)
-            return _json({"code": fault.code, "msg": fault.msg}, fault.status, headers)
+            return _json({"code": fault.code or -1000, "msg": fault.msg}, fault.status, headers)
         headers["Retry-After"] = str(fault.retry_after_s)
         if isinstance(fault, Banned):
             text = ban_text(address, wall_ms() + 1000 * fault.retry_after_s)
@@ -287,6 +292,7 @@ class SimServer:
         return {
             "now_ms": self.clock.now_ms(),
             "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "is_warm": self._is_warm,
             "requests": requests,
             "responses_429": by_status[429],
             "responses_418": by_status[418],

@@ -151,7 +151,7 @@ async def sim(start: Starter) -> SimServer:
 
 @pytest.fixture
 async def rest(sim: SimServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=sim.rest_url, timeout=5.0) as client:
+    async with httpx.AsyncClient(verify=False, base_url=sim.rest_url, timeout=5.0) as client:
         yield client
 
 
@@ -160,7 +160,7 @@ def fault() -> Callable[..., Awaitable[Any]]:
     """Ask a server for a fault through its control endpoint."""
 
     async def ask(server: SimServer, name: str, **fields: Any) -> Any:
-        async with httpx.AsyncClient(base_url=server.rest_url) as client:
+        async with httpx.AsyncClient(verify=False, base_url=server.rest_url) as client:
             reply = await client.post("/sim/faults", content=json.dumps({"fault": name, **fields}))
             assert reply.status_code == 200, reply.text
             return reply.json()[0]

@@ -171,6 +171,8 @@ async def test_server_errors(rest: httpx.AsyncClient, sim, fault):
     refused = await rest.get(f"{F}/time")
     assert (refused.status_code, refused.json()) == (400, {"code": -1021, "msg": "Timestamp is outside."})
     assert (await rest.get(f"{F}/time")).status_code == 200
+    await fault(sim, "http_error", status=503, code=-1001, count=1)
+    assert (await rest.get(f"{F}/time")).json()["code"] == -1001
 
 
 async def test_rate_limits_and_bans_on_demand(rest: httpx.AsyncClient, sim, fault):
@@ -258,14 +260,12 @@ async def test_only_as_many_connections_are_dropped_as_asked(sim, fault):
 
 async def test_a_connection_is_dropped_after_exactly_n_messages(sim, fault, clock):
     await fault(sim, "drop_connections", after_messages=3, count=1)
-    got = 0
     async with websockets.connect(sim.ws_url + KLINE) as ws:
+        for _ in range(3):
+            await asyncio.wait_for(ws.recv(), 2)
+            clock.advance(1000)
         with pytest.raises(websockets.ConnectionClosedError):
-            while True:
-                await asyncio.wait_for(ws.recv(), 2)
-                got += 1
-                clock.advance(1000)
-    assert got == 3
+            await asyncio.wait_for(ws.recv(), 2)
     async with websockets.connect(sim.ws_url + KLINE) as ws:
         for _ in range(5):
             await asyncio.wait_for(ws.recv(), 2)

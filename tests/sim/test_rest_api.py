@@ -296,7 +296,7 @@ class _Broken:
 
 
 async def test_a_market_that_fails_is_answered_as_the_exchange_answers_its_own_failures(market, caplog):
-    async with serve(_Broken(market)) as server, httpx.AsyncClient(base_url=server.rest_url) as client:
+    async with serve(_Broken(market)) as server, httpx.AsyncClient(verify=False, base_url=server.rest_url) as client:
         reply = await client.get(f"{F}/ticker/24hr")
         assert reply.status_code == 500
         assert reply.json()["code"] == -1000
@@ -315,7 +315,10 @@ async def test_a_slow_market_holds_neither_the_loop_nor_other_requests_up(market
         return real(symbol, now_ms)
 
     market.quote = slow
-    async with SimServer(market, clock=clock) as server, httpx.AsyncClient(base_url=server.rest_url) as client:
+    async with (
+        SimServer(market, clock=clock) as server,
+        httpx.AsyncClient(verify=False, base_url=server.rest_url) as client,
+    ):
         everything = asyncio.create_task(client.get(f"{F}/premiumIndex"))
         await asyncio.sleep(0.15)
         assert (await client.get(f"{F}/time")).status_code == 200
