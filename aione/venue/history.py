@@ -53,7 +53,7 @@ class PreloadReport:
     bars_written : int
         Slots of the rings that changed to a bar.
     requests, weight : int
-        Sent for klines, retries included.
+        Of klines, retries included, and tries that a hold stopped as well.
     failed : dict symbol -> reason
         Symbols whose history could not be had.
     gaps_left : dict symbol -> list of (first, last) open time

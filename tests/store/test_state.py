@@ -1,4 +1,4 @@
-"""What survives a restart (universe, prefilter result, monitor states, fast symbols) and what only the present needs."""
+"""What survives a restart (universe, prefilter, monitor states, fast symbols), and what only the present needs."""
 
 import orjson
 import pytest

@@ -226,6 +226,13 @@ async def test_a_ban_fails_at_once_and_sends_nothing_more(exchange, rest, rings,
     assert len(exchange.klines()) == 1
 
 
+async def test_a_hold_too_long_to_wait_for_is_not_tried_again(exchange, rest, rings, canned):
+    exchange.answer(KLINES, canned(status=429, body=b'{"code":-1003,"msg":""}', headers={"Retry-After": "7200"}))
+    report = await fetch(rest, rings, ["AUSDT"], bars=50)
+    assert (report.requests, list(report.failed)) == (1, ["AUSDT"])
+    assert "hold for 7200 s" in report.failed["AUSDT"]
+
+
 async def test_wrong_calls_are_refused(rest, rings):
     with pytest.raises(InvalidInput, match="rings must be of timeframe 1d"):
         await fetch(rest, rings, ["AUSDT"], interval="1d")
