@@ -92,7 +92,7 @@ def closed_trades() -> str:
 
 
 def trade_numbers() -> str:
-    """Return the hash trade id -> number and digest of its last event; its field ``@`` is the last event's stream id."""
+    """Return the hash trade id -> number and digest of its last event; field ``@`` is the last event's stream id."""
     return f"{PREFIX}trades:numbers"
 
 

@@ -37,7 +37,7 @@ for arg = 2, #ARGV, 2 do
   local start, run = tonumber(ARGV[arg]) * 72, ARGV[arg + 1]
   local held = redis.call('GETRANGE', KEYS[1], start, start + #run - 1)
   local from = nil
-  for at = 1, #run, 72 do
+  for at = 1, run == held and 0 or #run, 72 do
     local wins = true
     if at + 71 <= #held then
       local new, old = struct.unpack('<i8', run, at), struct.unpack('<i8', held, at)
@@ -199,6 +199,9 @@ class BarRings:
 
 def _block(replies: Sequence[bytes], counts: Sequence[int], symbols: int) -> Records:
     """Put the replies of one read, ``len(counts)`` a symbol, into one array; a short reply leaves zeros."""
+    joined = b"".join(replies)
+    if len(joined) == symbols * sum(counts) * RECORD_BYTES:
+        return np.frombuffer(joined, BAR_RECORD).reshape(symbols, -1)
     block = np.zeros((symbols, sum(counts)), BAR_RECORD)
     rows = block.view(np.uint8).reshape(symbols, -1)
     for index, reply in enumerate(replies):
