@@ -45,8 +45,8 @@ async def take(states) -> Snapshot:
 
 @pytest.fixture
 async def follower(redis):
-    """A follower of the test's database, and the states that it yields."""
-    made = Follower(redis, SETTINGS, check_s=0.3, backoff_s=(0.05, 0.2))
+    """A follower of the test's database, and the states that it yields; only messages wake it, no silence."""
+    made = Follower(redis, SETTINGS, check_s=60.0, backoff_s=(0.05, 0.2))
     states = following(made)
     made.states = states
     yield made
@@ -85,15 +85,18 @@ async def test_a_gap_is_closed_from_the_key(redis, follower) -> None:
     assert follower.resyncs == 1
 
 
-async def test_a_lost_last_message_is_found_in_the_silence_after_it(redis, follower) -> None:
+async def test_a_lost_last_message_is_found_in_the_silence_after_it(redis) -> None:
+    follower = Follower(redis, SETTINGS, check_s=0.2)
+    states = following(follower)
     await publish(redis, 1)
-    await take(follower.states)
+    await take(states)
     silent = SETTINGS.model_copy(update={"REDIS_CHANNEL_ASSET_STATE": "nowhere"})
     await Publisher(redis, silent).publish(
         [Asset(symbol="LOST", state="normal")], Counters(), ts_ms=2, bar_time_ms=2, source="test"
     )
-    assert [a.symbol for a in (await take(follower.states)).assets] == ["LOST"]
+    assert [a.symbol for a in (await take(states)).assets] == ["LOST"]
     assert follower.resyncs == 1
+    await states.aclose()
 
 
 async def test_a_new_epoch_is_taken_over_although_its_numbers_are_lower(redis, follower) -> None:
