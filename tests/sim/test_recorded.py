@@ -377,9 +377,9 @@ def test_an_unknown_symbol_is_refused_everywhere(folder):
 
 @pytest.mark.recorded
 def test_sixteen_recorded_symbols_load_fast_and_equal_their_files(recordings):
-    start = time.perf_counter()
+    start = time.process_time()
     market = RecordedMarket(recordings / "usdm-2025-05", at_ms=None, now_ms=NOW_MS)
-    assert time.perf_counter() - start < 5.0, "2 s on a quiet machine"
+    assert time.process_time() - start < 5.0, "2 s on a quiet machine"
     assert len(market.listings(NOW_MS)) == 16
     assert {row.symbol: row.tick_size for row in market.listings(NOW_MS)}["BTCUSDT"] == "0.1"
     assert str(np.datetime64(market.window.start_ms, "ms")) == "2025-05-09T18:18:00.000"
