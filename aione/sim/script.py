@@ -1,8 +1,8 @@
 """The script of the synthetic market: what happens to a symbol, when, and how it shows in the bars.
 
 Each day of a symbol is cut into slots of 96 minutes, from a minute of its own on. Two slots in three hold one event,
-drawn from all kinds; an event lives inside its slot and its day, so a day can be made without its neighbours. Sizes are multiples of the
-symbol's own minute deviation at that time: an event looks the same on a calm and on a wild symbol.
+drawn from all kinds; an event lives inside its slot and its day, so a day can be made without its neighbours. Sizes are
+multiples of the symbol's own minute deviation at that time: an event looks the same on a calm and on a wild symbol.
 """
 
 from __future__ import annotations

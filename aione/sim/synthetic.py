@@ -43,7 +43,7 @@ _DAILY_ROWS_KEPT = 150_000
 
 
 class SyntheticMarket:
-    """A market of ``symbols`` coin perpetuals and the rows around them.
+    """A market of ``symbols`` coin perpetuals and the rows around them; to be asked by one thread at a time.
 
     Parameters
     ----------
