@@ -112,10 +112,9 @@ def make_plan(
     Returns
     -------
     Plan
-        ``side`` is 0 where the plan cannot be made: ATR unknown, or a tick so coarse that stop, entry and targets
-        do not stand apart.
+        ``side`` is 0 where the plan cannot be made: ATR unknown or less than a tick, or a stop below 0.
     """
-    sign = np.where(side == 0, np.nan, side).astype(np.float64)
+    sign = np.where((side == 0) | (tick_size > atr), np.nan, side).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         entry = np.round(close / tick_size) * tick_size + 0.0 * sign
         buffer = params.level_buffer_atr * atr

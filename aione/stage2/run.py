@@ -81,6 +81,7 @@ def run_stage2(
     for index, name in enumerate(FACTORS):
         if not config.switches.factors.get(name, True):
             factors[index] = np.nan
+    factors[:, np.isnan(close)] = np.nan
     scores = scenario_scores(factors, readings, market, config.thresholds)
     scenario = best_scenario(scores, config.thresholds)
     aim = direction(factors, scenario, scenario_weights(config))
@@ -93,7 +94,7 @@ def run_stage2(
     plan = make_plan(_sides(original, settings), close, atr, levels, market.spread_frac, ticks, config.risk)
     final, reason = _gated(original, plan, confidence, readings, settings)
     side = _sides(final, settings)
-    known = ~np.isnan(aim.value) & ~np.isnan(close)
+    known = ~np.isnan(aim.value)
     return Stage2Result(
         symbols=panel.symbols,
         status=np.where(known, _DONE, _SKIPPED).astype(np.int8),
