@@ -15,7 +15,7 @@ import numpy as np
 
 from aione.errors import InvalidInput
 from aione.indicators.readings import Readings
-from aione.indicators.wilder import ATR, wilder_columns
+from aione.indicators.volatility import atr as atr_series
 from aione.panel import MINUTE_MS, BarPanel, MarketSnapshot
 from aione.prices import get_tick_size
 from aione.stage1.run import Stage1Result
@@ -117,9 +117,8 @@ def _managed(
 
 def _new_bars(trade: Trade, row: int, panel: BarPanel, settings: Settings) -> Iterator[TradeBar]:
     period = settings.STAGE1_MONITOR_PARAMS.indicators.wilder_period
-    atr = wilder_columns(panel.high[row : row + 1], panel.low[row : row + 1], panel.close[row : row + 1], period)[
-        0, ATR
-    ]
+    own = slice(row, row + 1)
+    atr = atr_series(panel.high[own], panel.low[own], panel.close[own], period)[0]
     first = int(np.searchsorted(panel.open_time_ms, trade.managed_ms, side="right"))
     for at in range(first, len(panel.open_time_ms)):
         if panel.valid[row, at]:
