@@ -318,3 +318,13 @@ async def test_a_closing_bar_is_missing(start, fault, clock, noon_ms):
         assert not any(e["k"]["x"] for e in await events(ws, 0.1))
         clock.moment_ms = noon_ms + 2 * MINUTE_MS + 30_000
         assert [e["k"]["t"] for e in await events(ws, 0.1) if e["k"]["x"]] == [noon_ms + MINUTE_MS]
+
+
+async def test_a_batch_of_messages_is_cut_where_the_connection_ends(sim, fault, clock):
+    async with websockets.connect(f"{sim.ws_url}/market/ws/btcusdt@aggTrade") as ws:
+        await asyncio.sleep(0.1)
+        await fault(sim, "drop_connections", after_messages=2)
+        clock.advance(4000)  # four trades at once
+        assert [json.loads(await asyncio.wait_for(ws.recv(), 2))["e"] for _ in range(2)] == ["aggTrade"] * 2
+        with pytest.raises(websockets.ConnectionClosedError):
+            await asyncio.wait_for(ws.recv(), 2)

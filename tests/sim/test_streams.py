@@ -469,6 +469,13 @@ async def test_eleven_control_messages_in_a_second_disconnect(sim):
         assert await closing(ws) == 1008
 
 
+async def test_pings_are_control_messages_too(sim):
+    async with websockets.connect(f"{sim.ws_url}/market/ws") as ws:
+        for number in range(11):
+            await ws.ping(str(number))
+        assert await closing(ws) == 1008
+
+
 async def test_the_server_answers_pings(sim):
     async with websockets.connect(f"{sim.ws_url}/market/ws") as ws:
         waiter = await ws.ping(b"mine")
