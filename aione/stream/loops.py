@@ -35,9 +35,16 @@ async def repeat(
 
     After one of ``survive`` it waits longer, with full jitter, up to ``cap_s``, or as long as the exchange has asked.
     The first failure in a row and the recovery are logged; each is told to ``on_error(name, error)``.
+
+    Notes
+    -----
+    `asyncio.wait_for` of Python 3.11, which redis-py sends with, loses a cancellation that comes in the moment its
+    inner wait ends. So a job may return although its task was cancelled; the loop looks and ends.
     """
     failures = 0
-    while True:
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    while not task.cancelling():
         delay_s = every_s
         try:
             await job()
@@ -53,7 +60,9 @@ async def repeat(
             if failures:
                 log.info("%s works again after %d failures", name, failures)
             failures = 0
-        await asyncio.sleep(delay_s)
+        if not task.cancelling():
+            await asyncio.sleep(delay_s)
+    raise asyncio.CancelledError
 
 
 __all__ = ["BACKOFF_CAP_S", "SURVIVED", "repeat"]

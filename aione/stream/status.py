@@ -27,12 +27,13 @@ def product_version() -> str:
 
 
 def status_fields(
-    fleet: Fleet, metrics: Metrics, *, state: str, started_ms: int, now_ms: int, metrics_port: int
+    fleet: Fleet, metrics: Metrics, *, state: str, started_ms: int, now_ms: int, clock_offset_ms: int, metrics_port: int
 ) -> dict[str, str]:
     """Return the fields of the status hash: `TEXT_FIELDS` as they are, everything else as JSON (`read_status`).
 
-    ``updated_ms`` tells whether the worker lives (`is_alive`). ``silent`` names streams that were acknowledged or
-    once delivered, and do not deliver. ``last_message_age_ms`` is None before the first message.
+    ``started_ms`` and ``updated_ms`` are this machine's time, the latter tells whether the worker lives (`is_alive`);
+    ``clock_offset_ms`` is how far the exchange's clock is ahead of it. ``silent`` names streams that were acknowledged
+    or once delivered, and do not deliver. ``last_message_age_ms`` is None before the first message.
     """
     totals = fleet.totals()
     ages = fleet.data_age_s()
@@ -43,6 +44,7 @@ def status_fields(
         "pid": os.getpid(),
         "started_ms": started_ms,
         "updated_ms": now_ms,
+        "clock_offset_ms": clock_offset_ms,
         "metrics_port": metrics_port,
         "connections": fleet.open_connections(),
         "messages": totals.messages.total(),

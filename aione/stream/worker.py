@@ -14,6 +14,7 @@ Whatever the exchange or Redis does, the worker goes on; a mistake of its own en
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
@@ -111,7 +112,7 @@ class StreamWorker:
         AlreadyRunning
             ``METRICS_PORT`` is taken.
         """
-        self._started_ms = self._now_ms()
+        self._started_ms = wall_ms()
         with Endpoint(self._metrics, self._settings.METRICS_PORT) as endpoint:
             self.metrics_port = endpoint.port
             try:
@@ -266,7 +267,8 @@ class StreamWorker:
             self._metrics,
             state=state,
             started_ms=self._started_ms,
-            now_ms=self._now_ms(),
+            now_ms=wall_ms(),
+            clock_offset_ms=round(self._rest.clock.offset_ms()),
             metrics_port=self.metrics_port,
         )
         with redis_errors("writing the stream's status"):
@@ -284,6 +286,11 @@ class StreamWorker:
                     await self._rings.write(records(rows))
                     self._feed.written(rows)
                 await self._write_status("stopped")
+
+
+def wall_ms() -> int:
+    """Return this machine's time, UTC epoch milliseconds: what readers of the status compare it with."""
+    return time.time_ns() // 1_000_000
 
 
 __all__ = ["StreamWorker"]

@@ -63,3 +63,20 @@ async def test_cancelling_ends_it_at_once(failures):
     job = Job(*[OSError("x")] * failures)
     (outcome,) = await ran_for(job, 0.02)
     assert isinstance(outcome, asyncio.CancelledError)
+
+
+async def test_a_cancellation_that_the_job_swallows_ends_it_all_the_same():
+    job = Job()
+
+    async def swallows():
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            await job()
+
+    task = asyncio.create_task(repeat("the job", swallows, 0.01, on_error=job.tell))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    (outcome,) = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 2.0)
+    assert isinstance(outcome, asyncio.CancelledError)
+    assert job.done == 1

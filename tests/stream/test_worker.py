@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import redis.asyncio as aioredis
@@ -38,13 +40,14 @@ async def test_closed_bars_forming_bars_and_book_are_current(start):
     await exchange.screen()
     async with exchange.running():
         await exchange.until(lambda: exchange.all_proven(STREAMS))
-        await exchange.minutes(3)
+        await exchange.minutes(2)
         await exchange.until(exchange.is_complete)
         await assert_equal_to_exchange(exchange)
         forming = await exchange.redis.hgetall(b"aione:forming")
         book = await exchange.state.load_book_tickers()
         status = await exchange.status()
         now_ms = exchange.now_ms()
+        assert is_alive(status, int(1000 * time.time()))
     assert {symbol.decode() for symbol in forming} == set(SYMBOLS)
     bar = np.frombuffer(forming[b"BTCUSDT"], BAR_RECORD)[0]
     assert bar["finality"] == Finality.PROVISIONAL
@@ -55,10 +58,9 @@ async def test_closed_bars_forming_bars_and_book_are_current(start):
     assert entry["mark_price"] == pytest.approx(entry["bid"], rel=0.01)
     assert 0 <= entry["spread_median_frac"] < 0.01
     assert abs(entry["funding_rate"]) < 0.01
-    assert is_alive(status, now_ms)
     assert (status["connections"], status["streams"], status["silent"]) == (3, {"proven": STREAMS}, [])
     assert status["messages"] > 0
-    assert status["bars_written"] >= 3 * len(SYMBOLS)
+    assert status["bars_written"] >= len(SYMBOLS)
     assert exchange.metrics.value("ws_messages_total", kind="kline") > 0
     assert exchange.metrics.value("aione_bars_written_total", finality="stream_closed") > 0
     assert (await exchange.status())["state"] == "stopped"
@@ -71,16 +73,16 @@ async def test_no_bar_is_lost_or_wrong_across_an_outage_of_all_connections(start
         await exchange.until(lambda: exchange.all_proven(STREAMS))
         await exchange.fault(fault="refuse_connections")
         await exchange.fault(fault="drop_connections", count=10)
-        await exchange.minutes(3)
+        await exchange.minutes(2)
         assert (await exchange.status())["connections"] == 0
         await exchange.heal()
         await exchange.until(lambda: exchange.all_proven(STREAMS))
-        await exchange.minutes(2)
+        await exchange.minutes(1)
         await exchange.until(exchange.is_complete)
         await assert_equal_to_exchange(exchange)
         status = await exchange.status()
     assert status["reconnects"] >= 3
-    assert exchange.metrics.value("aione_gaps_healed_total", cause="missing") >= 2 * len(SYMBOLS)
+    assert exchange.metrics.value("aione_gaps_healed_total", cause="missing") >= len(SYMBOLS)
     assert exchange.metrics.value("aione_ws_reconnects_total") >= 3
 
 
@@ -93,7 +95,7 @@ async def test_a_stream_acknowledged_and_never_delivered_is_reported_and_its_bar
         await exchange.until(lambda: exchange.are_silent(["ethusdt@kline_1m"]))
         assert (await exchange.streams()) == {"proven": STREAMS - 1, "unproven": 1}
         assert exchange.metrics.value("aione_streams", state="unproven") == 1
-        await exchange.minutes(3)
+        await exchange.minutes(2)
         await exchange.until(exchange.is_complete)
         await exchange.until(lambda: exchange.metrics.value("aione_gaps_healed_total", cause="unconfirmed") >= 2)
         await assert_equal_to_exchange(exchange)
@@ -128,13 +130,13 @@ async def test_it_follows_the_symbols_that_the_flows_leave(start):
 
 
 async def test_a_connection_is_replaced_before_its_end_without_a_gap_in_its_data(start):
-    exchange = await start(connection_life_s=2.5)
+    exchange = await start(connection_life_s=1.5)
     await exchange.screen(["BTCUSDT"])
     async with exchange.running():
         await exchange.until(lambda: exchange.all_proven(3))
 
         async def rotated():
-            return (await exchange.status())["rotations"] >= 3
+            return (await exchange.status())["rotations"] >= 2
 
         await exchange.until(rotated)
         await exchange.until(lambda: exchange.all_proven(3))
@@ -154,7 +156,7 @@ async def test_while_redis_is_away_bars_wait_and_are_written_when_it_is_back(sta
         async with exchange.running():
             await exchange.until(lambda: exchange.all_proven(STREAMS))
             server.stop()
-            await exchange.minutes(3)
+            await exchange.minutes(2)
             assert exchange.worker._feed.has_closed
             assert exchange.metrics.value("aione_errors_total", kind="writing_closed_bars") > 0
             server = ValkeyServer(port=port, data_dir=tmp_path, persist=True, appendonly="yes")
@@ -193,6 +195,6 @@ async def test_an_unrouted_address_is_found_out(start):
     async with exchange.running():
         await exchange.until(lambda: exchange.metrics.value("aione_errors_total", kind="connection_stale") >= 2)
         status = await exchange.status()
-        assert status["silent"] == ["btcusdt@kline_1m"]
+        assert "btcusdt@kline_1m" in status["silent"]
         await exchange.minutes(2)
         await exchange.until(lambda: exchange.is_complete(["BTCUSDT"]))
