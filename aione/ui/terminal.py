@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -23,7 +22,7 @@ from aione.publish.follower import Follower
 from aione.publish.payload import Snapshot
 from aione.store import keys
 from aione.store.connect import connect
-from aione.ui.figures import clock
+from aione.ui.figures import clock, meter
 from aione.ui.header import LinkState
 from aione.ui.keyboard import keyboard
 from aione.ui.layout import BADGE, STYLES, render_lines, visible_rows
@@ -160,15 +159,17 @@ class Terminal:
         lines: list[Any] = [Text(" AiOne_t ", BADGE), Text(), self._spinner]
         if self._progress is not None and self._progress[2] > 0:
             _, done, total = self._progress
-            bar = ProgressBar(total=total, completed=done, width=min(48, self.console.width - 4))
-            lines += [Text(), bar, Text(f"{done} / {total}", STYLES["dim"])]
+            width = max(10, min(48, self.console.width - 24))
+            bar = Text(meter(done / total, width), STYLES["cool"]).append(f"  {done} / {total}", STYLES["dim"])
+            lines += [Text(), bar]
         if self._follower is not None and self._follower.problem:
             lines += [Text(), Text(self._follower.problem, STYLES["bad"])]
         return Group(*lines)
 
     def _going_on(self) -> str:
-        step = self._progress[0] if self._progress else ""
-        return " · ".join(filter(None, (self.status, step))) or word("waiting", self._options.locale)
+        locale = self._options.locale
+        loading = f"{word('loading', locale)} {self._progress[0]}" if self._progress else ""
+        return " · ".join(filter(None, (self.status, loading))) or word("waiting", locale)
 
     def _say(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)

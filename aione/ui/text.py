@@ -68,6 +68,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "q вихід   a всі/тривоги   l мова   ↑↓ прокрутка",
     ),
     "waiting": ("waiting for the first snapshot", "очікування першого знімка"),
+    "loading": ("loading history", "завантаження історії"),
     "nothing_screened": ("no symbol is screened yet", "ще не відібрано жодного символу"),
     "nothing_alerted": ("no alert now", "зараз тривог немає"),
     # ── Sides and signals ──

@@ -66,7 +66,7 @@ async def test_it_shows_start_up_then_the_market_then_updates(redis, redis_url, 
     await redis.hset(keys.progress(), mapping={"step": "ETHUSDT", "done": 120, "total": 512})
     running = asyncio.create_task(run_terminal(redis_url, SETTINGS, stop=stop, terminal=terminal))
     await until(lambda: "120 / 512" in said(terminal))
-    assert "starting Prefect · ETHUSDT" in said(terminal)
+    assert "starting Prefect · loading history ETHUSDT" in said(terminal)
     await publish(redis, market)
     await until(lambda: "screened 40" in said(terminal))
     assert "SOL" in said(terminal)
