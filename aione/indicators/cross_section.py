@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aione.errors import InvalidInput
-from aione.indicators.kernel import ROUNDING, at_least, jit, log_returns, rows_of
+from aione.indicators.kernel import ROUNDING, at_least, jit, log_returns, regrouping_jit, rows_of
 from aione.panel import F8
 
 REGIME_MIN_SLOPE_T: Final = 2.0
@@ -121,7 +121,7 @@ def btc_regime(slope_t: ArrayLike, efficiency: ArrayLike) -> F8:
     return regime
 
 
-@jit
+@regrouping_jit
 def beta_corr_of(own: F8, benchmark: F8) -> tuple[float, float]:
     """Beta and correlation of two equally long runs of returns."""
     n = len(own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -82,7 +81,7 @@ def closed_days(daily: BarPanel, panel: BarPanel) -> BarPanel:
         name: np.vstack([getattr(days, name), blank[-1:]])[rows]
         for name in ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trade_count")
     }
-    return replace(days, symbols=panel.symbols, valid=~np.isnan(arrays["close"]), **arrays)
+    return BarPanel(panel.symbols, days.open_time_ms, valid=~np.isnan(arrays["close"]), interval_ms=DAY_MS, **arrays)
 
 
 def _day_start(panel: BarPanel) -> int:

@@ -3,10 +3,16 @@
 A windowed indicator is one row function that gives the value at bar ``t`` from the bars of its window alone. Its
 series calls it for every bar, the screening scan for the last bar only, so that the two cannot drift apart.
 Only Wilder's averages and the EMA remember more than a window; see `aione.indicators.wilder`.
+
+Hot loops count from 0 over slices: an index that might be negative would be wrapped, and the loop not vectorised.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from math import isnan
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,11 +28,49 @@ KNOWN_SHARE: Final = 0.9
 ROUNDING: Final = 1e-13
 """A variance below this share of the mean square is what rounding leaves of zero."""
 
-jit: Final[Any] = njit(cache=True, nogil=True, error_model="numpy")
+_PACKAGE: Final = Path(__file__).parent
+
+
+def _source_stamp() -> tuple[str, int]:
+    """Change when any kernel of this package does: a compiled kernel holds the code of those that it calls."""
+    sources = sorted(_PACKAGE.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest(), len(sources)
+
+
+_STAMP: Final = _source_stamp()
+
+
+def kernel_decorator(**options: Any) -> Any:
+    """Return a decorator that compiles to machine code, once for all processes.
+
+    Numba looks only at the file of a kernel to tell whether its cached code is still good. Here it looks at all files
+    of the package, or a changed helper would stay as it was inside its callers.
+    """
+    compile_kernel = njit(cache=True, nogil=True, error_model="numpy", **options)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        kernel = compile_kernel(function)
+        cache_file = getattr(kernel._cache, "_cache_file", None)  # noqa: SLF001 - Numba has no public way
+        if cache_file is not None:
+            cache_file._source_stamp = _STAMP  # noqa: SLF001 - likewise
+        return kernel
+
+    return decorate
+
+
+jit: Final[Any] = kernel_decorator()
 """A zero divisor gives inf or NaN, as in NumPy."""
 
-regrouping_jit: Final[Any] = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+row_jit: Final[Any] = kernel_decorator(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For what only other kernels call."""
+
+regrouping_jit: Final[Any] = kernel_decorator(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"reassoc", "contract", "nsz"}
+)
 """For sums: additions may be regrouped, so that they vectorise; NaN and infinity keep their meaning."""
+
+gapless_jit: Final[Any] = kernel_decorator(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath={"nnan", "nsz"})
+"""For extremes of windows that the caller knows to hold no NaN."""
 
 
 def rows_of(**arrays: ArrayLike) -> tuple[F8, ...]:
@@ -45,120 +89,149 @@ def at_least(least: int, **values: int) -> None:
             raise InvalidInput(f"{name} must be at least {least}, was {value}")
 
 
-@jit
+@row_jit
 def known_run(row: F8, t: int, limit: int) -> int:
     """Count the bars without a gap that end at ``t``, up to ``limit``."""
     run = 0
-    while run < limit and run <= t and row[t - run] == row[t - run]:
+    while run < limit and run <= t and not isnan(row[t - run]):
         run += 1
     return run
 
 
-@jit
+@row_jit
 def log_returns(close: F8, first: int, stop: int, out: F8) -> None:
     """Write ``log(close[t] / close[t - 1])`` for ``first <= t < stop`` to ``out``; ``first >= 1``.
 
-    A step of up to 6 % takes the first five terms of ``log(a / b) = 2 artanh((a - b) / (a + b))``, which leave less than
-    1e-16 of the result and keep more digits of a small step than ``log`` does; a larger one takes ``log``.
+    A step of up to 6 % takes the first five terms of ``log(a / b) = 2 artanh((a - b) / (a + b))``, which leave less
+    than 1e-16 of the result and keep more digits of a small step than ``log`` does; a larger one takes ``log``.
     """
     large = 0
-    for i in range(stop - first):
-        after, before = close[first + i], close[first + i - 1]
-        z = (after - before) / (after + before)
+    now, before = close[first:stop], close[first - 1 : stop - 1]
+    for i in range(len(now)):
+        z = (now[i] - before[i]) / (now[i] + before[i])
         q = z * z
         out[i] = 2.0 * z * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0)))))
         large += abs(z) > 0.03
     if large:
-        for i in range(stop - first):
-            after, before = close[first + i], close[first + i - 1]
-            if abs(after - before) > 0.03 * (after + before):
-                out[i] = np.log(after / before)
+        for i in range(len(now)):
+            if abs(now[i] - before[i]) > 0.03 * (now[i] + before[i]):
+                out[i] = np.log(now[i] / before[i])
 
 
-@jit
-def window_sums(x: F8, n: int, out: F8) -> None:
-    """Write the sum of ``x[i:i + n]`` to ``out[i]`` for every whole window.
+@row_jit
+def window_moments(x: F8, n: int, sums: F8, squares: F8) -> None:
+    """Write sum and sum of squares of ``x[i:i + n]`` to ``sums[i]`` and ``squares[i]`` for every whole window.
 
     A window is the end of one block of ``n`` plus the start of the next (van Herk's scheme), so nothing is ever
     subtracted: a large value or a NaN leaves no trace in the windows that do not hold it.
     """
     windows = len(x) - n + 1
-    for block in range(0, windows, n):
-        total = 0.0
-        for i in range(block + n - 1, block - 1, -1):
-            total += x[i]
-            if i < windows:
-                out[i] = total
-        total = 0.0
-        for i in range(block + 1, min(block + n, windows)):
-            total += x[i + n - 1]
-            out[i] += total
+    for start in range(0, windows, n):
+        m = min(n, windows - start)
+        block, behind = x[start : start + n], x[start + n : start + n + m - 1]
+        to_sums, to_squares = sums[start : start + m], squares[start : start + m]
+        total, square = 0.0, 0.0
+        for i in range(n - 1, m - 1, -1):
+            total += block[i]
+            square += block[i] * block[i]
+        for i in range(m - 1, -1, -1):
+            total += block[i]
+            square += block[i] * block[i]
+            to_sums[i] = total
+            to_squares[i] = square
+        to_sums, to_squares = to_sums[1:], to_squares[1:]
+        total, square = 0.0, 0.0
+        for i in range(len(behind)):
+            total += behind[i]
+            square += behind[i] * behind[i]
+            to_sums[i] += total
+            to_squares[i] += square
 
 
-@jit
-def variance(total: float, squares: float, n: int) -> float:
-    """Population variance from a sum and a sum of squares; exactly 0 where only rounding is left."""
-    mean_square = squares / n
-    value = mean_square - (total / n) ** 2
+@row_jit
+def variance(total: float, squares: float, share: float) -> float:
+    """Population variance from a sum, a sum of squares and ``1 / n``; exactly 0 where only rounding is left."""
+    mean_square = squares * share
+    value = mean_square - (total * share) * (total * share)
     return 0.0 if value <= ROUNDING * mean_square else value
 
 
-@jit
+@row_jit
 def order_statistic(x: F8, count: int, k: int) -> float:
-    """Return the ``k``-th smallest (from 0) of ``x[:count]``, which it reorders (Hoare's quickselect).
+    """Return the ``k``-th smallest (from 0) of ``x[:count]``, reordering it: no larger before, no smaller behind.
 
-    Afterwards everything behind place ``k`` is at least as large.
+    Quickselect whose partition moves every value and branches on none, as branches on data are what costs.
     """
-    low, high = 0, count - 1
-    while low < high:
-        pivot = x[(low + high) >> 1]
-        i, j = low, high
-        while i <= j:
-            while x[i] < pivot:
-                i += 1
-            while x[j] > pivot:
-                j -= 1
-            if i <= j:
-                x[i], x[j] = x[j], x[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) >> 1
+        x[middle], x[low] = x[low], x[middle]
+        pivot, split = x[low], low + 1
+        for i in range(low + 1, high):
+            value = x[i]
+            x[i] = x[split]
+            x[split] = value
+            split += value < pivot
+        split -= 1
+        x[low], x[split] = x[split], x[low]
+        if k == split:
+            return float(pivot)
+        if k < split:
+            high = split
+        elif split > low:
+            low = split + 1
         else:
-            break
+            low += 1
+            for i in range(low, high):
+                value = x[i]
+                x[i] = x[low]
+                x[low] = value
+                low += value == pivot
+            if k < low:
+                return float(pivot)
     return float(x[k])
 
 
-@jit
-def quantile_pair(x: F8, count: int, q: float) -> tuple[float, float, float]:
+@row_jit
+def quantile_pair(x: F8, count: int, q: float, top: F8) -> tuple[float, float, float]:
     """Values below and above the quantile ``q`` of ``x[:count]`` and its place between them in [0, 1).
 
-    NumPy's default definition. ``x`` holds no NaN and is reordered.
+    NumPy's default definition; NaN do not count and must not be among ``count``'s share. Keeps the values from the
+    quantile up in ``top``, in descending order: quick for a high quantile.
     """
     place = q * (count - 1)
     k = min(int(place), count - 1)
-    below = order_statistic(x, count, k)
-    above = below
-    if k + 1 < count:
-        above = x[k + 1]
-        for i in range(k + 2, count):
-            above = min(above, x[i])
-    return below, above, place - k
+    kept, wanted = 0, count - k
+    least = -np.inf
+    for j in range(len(x)):
+        value = x[j]
+        if not (value > least or (kept < wanted and not isnan(value))):
+            continue
+        if kept < wanted:
+            kept += 1
+        i = kept - 1
+        while i > 0 and top[i - 1] < value:
+            top[i] = top[i - 1]
+            i -= 1
+        top[i] = value
+        if kept == wanted:
+            least = top[wanted - 1]
+    return top[wanted - 1], top[max(wanted - 2, 0)], place - k
 
 
 __all__ = [
     "KNOWN_SHARE",
     "ROUNDING",
     "at_least",
+    "gapless_jit",
     "jit",
     "known_run",
     "log_returns",
     "order_statistic",
     "quantile_pair",
     "regrouping_jit",
+    "row_jit",
     "rows_of",
     "variance",
-    "window_sums",
+    "window_moments",
 ]

@@ -10,28 +10,48 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from aione.indicators.cross_section import beta_corr_of
-from aione.indicators.kernel import KNOWN_SHARE, jit, known_run, log_returns
-from aione.indicators.profile import SUB_BINS, profile_at
+from aione.indicators.kernel import KNOWN_SHARE, jit, known_run, log_returns, row_jit
+from aione.indicators.profile import profile_at, profile_scratch
 from aione.indicators.structure import PIVOT_LOOKBACK, divergence_at, pivot_at, range_at
 from aione.indicators.trend import FRAMES, buckets, distance_scan, efficiency_at, slope_t_of
 from aione.indicators.volatility import (
     DISTRIBUTION_BARS,
     MOVE_BARS,
     deviation,
+    doubled,
+    largest_move,
     largest_return,
     quantile_pair_at,
     rank_at,
     squared_ratios,
-    widen,
-    widest,
 )
 from aione.indicators.volume import imbalances, relative_at, vwap_at, z_at
-from aione.indicators.wilder import ADX, ATR, COLUMNS, MEMORY_PERIODS, MINUS_DI, PLUS_DI, RSI, TRUE_RANGE, wilder_tail
+from aione.indicators.wilder import (
+    ADX,
+    ATR,
+    COLUMNS,
+    DOWN,
+    MINUS,
+    PLUS,
+    TRUE_RANGE,
+    UP,
+    memory_bars,
+    rsi_of,
+    wilder_tail,
+)
 from aione.panel import F8, I8
 
 MOMENTUM: Final = ("rsi", "atr", "atr_prev", "adx", "plus_di", "minus_di", "true_range", "atr_percentile")
 DIVERGENCE: Final = ("bullish_div", "bearish_div")
-VOLUME: Final = ("volume_z", "relative_volume", "taker_imbalance", "taker_imbalance_z", "vwap", "vwap_dev_frac", "vwap_z")
+VOLUME: Final = (
+    "volume_z",
+    "relative_volume",
+    "taker_imbalance",
+    "taker_imbalance_z",
+    "vwap",
+    "vwap_dev_frac",
+    "vwap_z",
+)
 RETURNS: Final = ("realized_vol", "vol_ratio", "vol_ratio_p95", "slope_t", "beta_btc", "corr_btc")
 MOVES: Final = tuple(f"volatility.max_{n}bar_{kind}" for kind in ("move", "return") for n in MOVE_BARS)
 STRUCTURE: Final = (
@@ -59,6 +79,7 @@ _AT_PROFILE: Final = _AT_STRUCTURE + len(STRUCTURE)
 _AT_EMA: Final = _AT_PROFILE + len(PROFILE)
 _RETURN_BARS: Final = DISTRIBUTION_BARS
 _MOVE_LOOKBACK: Final = 240
+_MARGIN: Final = max(MOVE_BARS)
 
 
 class Periods(NamedTuple):
@@ -90,7 +111,15 @@ class Periods(NamedTuple):
 
 
 def last_bar(
-    high: F8, low: F8, close: F8, volume: F8, quote_volume: F8, taker_buy_volume: F8, benchmark: int, offsets: I8, p: Periods
+    high: F8,
+    low: F8,
+    close: F8,
+    volume: F8,
+    quote_volume: F8,
+    taker_buy_volume: F8,
+    benchmark: int,
+    offsets: I8,
+    p: Periods,
 ) -> F8:
     """Return every column of `NAMES` at the last of T >= 1 bars, float64 ``(N, S)``.
 
@@ -107,25 +136,30 @@ def last_bar(
     return np.ascontiguousarray(out.T)
 
 
-@jit
-def _momentum(high: F8, low: F8, close: F8, t: int, run: int, p: Periods, tail: F8, o: F8) -> None:
-    """RSI, ATR, ADX, the ATR's rank and the divergences; ``tail (6, n)`` is NaN and takes the last n bars."""
-    n = tail.shape[1]
-    wilder_tail(high, low, close, p.wilder_period, t, run, tail)
-    last = n - 1
-    o[0], o[1], o[3] = tail[RSI, last], tail[ATR, last], tail[ADX, last]
-    o[4], o[5], o[6] = tail[PLUS_DI, last], tail[MINUS_DI, last], tail[TRUE_RANGE, last]
-    if n > 1:
-        o[2] = tail[ATR, last - 1]
+@row_jit
+def _momentum(
+    high: F8, low: F8, close: F8, t: int, run: int, p: Periods, trail: F8, columns: F8, rsi: F8, o: F8
+) -> None:
+    """RSI, ATR, ADX, the ATR's rank and the divergences; ``trail``, ``columns``, ``rsi`` take the last bars."""
+    wilder_tail(high, low, close, p.wilder_period, t, run, trail, columns)
+    now, spans, m = columns[-1], trail[ATR], len(rsi)
+    ups, downs = trail[UP, trail.shape[1] - m :], trail[DOWN, trail.shape[1] - m :]
+    for i in range(m):
+        rsi[i] = rsi_of(ups[i], downs[i])
+    o[0], o[1], o[3], o[6] = rsi[m - 1], now[ATR], now[ADX], now[TRUE_RANGE]
+    if len(spans) > 1:
+        o[2] = spans[-2]
+    if now[ATR] > 0.0:
+        o[4], o[5] = 100.0 * now[PLUS] / now[ATR], 100.0 * now[MINUS] / now[ATR]
     if run >= p.div_lookback:
         for kind in range(2):
             x, sign = (low, -1.0) if kind == 0 else (high, 1.0)
             o[_AT_DIVERGENCE + kind] = divergence_at(
                 x,
                 sign,
-                tail[RSI],
-                t + 1 - n,
-                o[1],
+                rsi,
+                t + 1 - m,
+                now[ATR],
                 t,
                 p.pivot_span,
                 p.div_lookback,
@@ -133,12 +167,13 @@ def _momentum(high: F8, low: F8, close: F8, t: int, run: int, p: Periods, tail: 
                 p.div_min_atr,
                 p.div_max_age,
             )
-    for i in range(n):
-        tail[ATR, i] /= close[t + 1 - n + i]
-    o[7] = rank_at(tail[ATR], last, DISTRIBUTION_BARS)
+    closes = close[t + 1 - len(spans) : t + 1]
+    for i in range(len(spans)):
+        spans[i] /= closes[i]
+    o[7] = rank_at(spans, len(spans) - 1, DISTRIBUTION_BARS)
 
 
-@jit
+@row_jit
 def _volume(
     high: F8, low: F8, close: F8, volume: F8, quote_volume: F8, taker: F8, t: int, p: Periods, work: F8, o: F8
 ) -> None:
@@ -154,7 +189,7 @@ def _volume(
     o[4], o[5], o[6] = vwap_at(high, low, close, volume, t, p.session_bars)
 
 
-@jit
+@row_jit
 def _returns(returns: F8, benchmark: F8, p: Periods, work: F8, ratios: F8, o: F8) -> None:
     """Everything made of one-bar log returns, the last of which is bar ``t``'s; ``ratios (2, n)`` is scratch."""
     n = len(returns)
@@ -174,21 +209,32 @@ def _returns(returns: F8, benchmark: F8, p: Periods, work: F8, ratios: F8, o: F8
         o[4], o[5] = beta_corr_of(returns[n - p.beta_lookback :], benchmark[n - p.beta_lookback :])
 
 
-@jit
+@row_jit
 def _moves(high: F8, low: F8, close: F8, t: int, work: F8, o: F8) -> None:
-    """Largest moves; ``run >= _MOVE_LOOKBACK`` bars up to ``t`` have no gap."""
+    """Largest moves; the last `_MOVE_LOOKBACK` bars have no gap."""
     n, first = _MOVE_LOOKBACK, t + 1 - _MOVE_LOOKBACK
-    highs, lows, inverse = work[0, :n], work[1, :n], work[2, :n]
+    lows, closes = low[first : t + 1], close[first : t + 1]
+    highs, spare, inverse = work[0, : n + 2 * _MARGIN], work[1, : n + 2 * _MARGIN], work[2, :n]
+    inner, window = highs[_MARGIN:], high[first : t + 1]
+    for i in range(len(highs)):
+        highs[i] = -np.inf
     for i in range(n):
-        highs[i], lows[i], inverse[i] = high[first + i], low[first + i], 1.0 / close[first + i]
+        inner[i] = window[i]
+    for i in range(n):
+        inverse[i] = 1.0 / lows[i]
     width = 1
     for k, bars in enumerate(MOVE_BARS):
-        width = widen(highs, lows, width, bars)
-        o[k] = widest(highs, lows, width, bars)
-        o[len(MOVE_BARS) + k] = largest_return(close[first : t + 1], inverse, bars)
+        while 2 * width <= 2 * bars - 1:
+            doubled(highs, width, spare)
+            highs, spare, width = spare, highs, 2 * width
+        o[k] = largest_move(highs, width, lows, inverse, bars, _MARGIN)
+    for i in range(n):
+        inverse[i] = 1.0 / closes[i]
+    for k, bars in enumerate(MOVE_BARS):
+        o[len(MOVE_BARS) + k] = largest_return(closes, inverse, bars)
 
 
-@jit
+@row_jit
 def _structure(high: F8, low: F8, close: F8, t: int, p: Periods, o: F8) -> None:
     o[0], o[1] = range_at(high, low, t, p.range_short)
     o[2], o[3] = range_at(high, low, t, p.range_long)
@@ -199,7 +245,7 @@ def _structure(high: F8, low: F8, close: F8, t: int, p: Periods, o: F8) -> None:
     o[8] = efficiency_at(close, t, p.efficiency_lookback)
 
 
-@jit
+@row_jit
 def _ema_distances(high: F8, low: F8, close: F8, offsets: I8, p: Periods, bars: F8, o: F8) -> None:
     """EMA distances of `FRAMES`, each made of the bars of the one before; ``bars (2, 3, n)`` is scratch."""
     size = FRAMES[0]
@@ -215,17 +261,27 @@ def _ema_distances(high: F8, low: F8, close: F8, offsets: I8, p: Periods, bars: 
 
 @jit
 def _last_bar(
-    high: F8, low: F8, close: F8, volume: F8, quote_volume: F8, taker: F8, benchmark: int, offsets: I8, p: Periods, out: F8
+    high: F8,
+    low: F8,
+    close: F8,
+    volume: F8,
+    quote_volume: F8,
+    taker: F8,
+    benchmark: int,
+    offsets: I8,
+    p: Periods,
+    out: F8,
 ) -> None:
     t = close.shape[1] - 1
     n_returns = min(t, max(p.vol_long + _RETURN_BARS, p.vol_medium, p.slope_lookback, p.beta_lookback))
-    tail = np.empty((COLUMNS, min(t + 1, max(DISTRIBUTION_BARS + 1, p.div_lookback))))
-    memory = max(MEMORY_PERIODS * p.wilder_period, tail.shape[1] + 24 * p.wilder_period, _MOVE_LOOKBACK) + 1
-    work = np.empty((4, max(n_returns, p.imbalance_lookback + p.imbalance_bars, p.volume_lookback, _MOVE_LOOKBACK)))
+    trail, columns = np.empty((3, min(t + 1, max(DISTRIBUTION_BARS + 1, p.div_lookback)))), np.empty((1, COLUMNS))
+    rsi = np.empty(min(t + 1, p.div_lookback))
+    memory = max(memory_bars(p.wilder_period, trail.shape[1]), _MOVE_LOOKBACK, p.div_lookback) + 1
+    longest = max(n_returns, p.imbalance_lookback + p.imbalance_bars, p.volume_lookback, _MOVE_LOOKBACK + 2 * _MARGIN)
+    work = np.empty((4, longest))
     ratios, returns, market = np.empty((2, n_returns + 1)), np.empty(n_returns), np.empty(n_returns)
     bars = np.empty((2, 3, close.shape[1] // FRAMES[0] + 1))
-    bins = np.empty((2 * SUB_BINS + 1) * p.profile_bins + 8)
-    place = np.empty((2, p.profile_bars), np.int32)
+    bins, shares, place = profile_scratch(p.profile_bars, p.profile_bins)
     if benchmark >= 0:
         log_returns(close[benchmark], t + 1 - n_returns, t + 1, market)
     else:
@@ -234,11 +290,10 @@ def _last_bar(
         h, low_, c, v, o = high[s], low[s], close[s], volume[s], out[s]
         run = known_run(c, t, memory)
         o[_AT_PROFILE], o[_AT_PROFILE + 1], o[_AT_PROFILE + 2] = profile_at(
-            h, low_, v, t, p.profile_bars, p.profile_bins, p.value_area_frac, bins, place
+            h, low_, v, t, p.profile_bars, p.profile_bins, p.value_area_frac, bins, shares, place
         )
         _ema_distances(h, low_, c, offsets, p, bars, o[_AT_EMA:])
-        tail[:] = np.nan
-        _momentum(h, low_, c, t, run, p, tail, o)
+        _momentum(h, low_, c, t, run, p, trail, columns, rsi, o)
         _volume(h, low_, c, v, quote_volume[s], taker[s], t, p, work, o[_AT_VOLUME:])
         if n_returns:
             log_returns(c, t + 1 - n_returns, t + 1, returns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aione.indicators.kernel import at_least, rows_of
-from aione.indicators.wilder import ADX, MINUS_DI, PLUS_DI, RSI, wilder_columns
+from aione.indicators.wilder import ADX, ATR, DOWN, MINUS, PLUS, UP, wilder_columns
 from aione.panel import F8
 
 
@@ -39,7 +39,11 @@ def rsi(close: F8, period: int = 14) -> F8:
     >>> rsi(np.array([[10.0, 12.0, 11.0, 14.0]]), period=2).round(3)
     array([[   nan,    nan, 66.667, 88.889]])
     """
-    return wilder_columns(close, close, close, period)[:, RSI].copy()
+    columns = wilder_columns(close, close, close, period)
+    up, down = columns[:, :, UP], columns[:, :, DOWN]
+    moved = up + down
+    values: F8 = np.where(moved == 0.0, 50.0, 100.0 * up / np.where(moved == 0.0, 1.0, moved))
+    return values
 
 
 def adx(high: F8, low: F8, close: F8, period: int = 14) -> tuple[F8, F8, F8]:
@@ -76,7 +80,8 @@ def adx(high: F8, low: F8, close: F8, period: int = 14) -> tuple[F8, F8, F8]:
     [np.float64(100.0), np.float64(50.0), np.float64(0.0)]
     """
     columns = wilder_columns(high, low, close, period)
-    return columns[:, ADX].copy(), columns[:, PLUS_DI].copy(), columns[:, MINUS_DI].copy()
+    span = np.where(columns[:, :, ATR] > 0.0, columns[:, :, ATR], np.nan)
+    return columns[:, :, ADX].copy(), 100.0 * columns[:, :, PLUS] / span, 100.0 * columns[:, :, MINUS] / span
 
 
 def simple_return(close: F8, bars: int) -> F8:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aione.errors import InvalidInput
-from aione.indicators.kernel import KNOWN_SHARE, at_least, jit, rows_of
+from aione.indicators.kernel import KNOWN_SHARE, at_least, jit, regrouping_jit, row_jit, rows_of
 from aione.panel import F8, BarPanel
 
 SUB_BINS: Final = 4
@@ -80,6 +81,7 @@ def rolling_profile(
     """
     _checked(bars, bins, value_area_frac)
     high, low, volume = rows_of(high=high, low=low, volume=volume)
+    volume = np.where(np.isnan(high + low), np.nan, volume)
     out = np.full((3, *high.shape), np.nan)
     _rolling_profile(high, low, volume, bars, bins, value_area_frac, out)
     return out[0], out[1], out[2]
@@ -91,21 +93,43 @@ def _checked(bars: int, bins: int, value_area_frac: float) -> None:
         raise InvalidInput(f"value_area_frac must be in [0, 1], was {value_area_frac}")
 
 
-@jit
+@row_jit
+def profile_scratch(bars: int, bins: int) -> tuple[F8, F8, NDArray[Any]]:
+    """Return ``work``, ``shares`` (``1 / n``) and ``place`` for `profile_at`."""
+    fine = bins * SUB_BINS
+    shares = np.empty(fine)
+    for i in range(fine):
+        shares[i] = 1.0 / (i + 1.0)
+    return np.empty(bins + 2 * fine + 2), shares, np.empty((2, bars), np.int32)
+
+
+@row_jit
 def profile_at(
-    high: F8, low: F8, volume: F8, t: int, bars: int, bins: int, value_area_frac: float, work: F8, place: NDArray[Any]
+    high: F8,
+    low: F8,
+    volume: F8,
+    t: int,
+    bars: int,
+    bins: int,
+    value_area_frac: float,
+    work: F8,
+    shares: F8,
+    place: NDArray[Any],
 ) -> tuple[float, float, float]:
-    """Row function of `rolling_profile`; ``work`` holds ``10 * bins + 8`` values, ``place`` is int32 ``(2, bars)``."""
+    """Row function of `rolling_profile`; the last three arguments come from `profile_scratch`."""
     first = max(0, t - bars + 1)
     h, low_, v = high[first : t + 1], low[first : t + 1], volume[first : t + 1]
-    known, top, bottom = extremes(h, low_, v)
-    if known < KNOWN_SHARE * bars or v[-1] != v[-1]:
+    known = count_known(v)
+    if known < KNOWN_SHARE * bars or isnan(v[-1]):
         return np.nan, np.nan, np.nan
+    top, bottom = extremes(h, low_)
     if not top > bottom:
-        traded = np.nanmax(v) > 0.0
-        return (top, top, top) if traded else (np.nan, np.nan, np.nan)
+        traded = 0.0
+        for i in range(len(v)):
+            traded += v[i] if not isnan(v[i]) else 0.0
+        return (top, top, top) if traded > 0.0 else (np.nan, np.nan, np.nan)
     fine = bins * SUB_BINS
-    spread(h, low_, v, bottom, fine / (top - bottom), fine, known < len(h), work, place)
+    spread(h, low_, v, bottom, fine / (top - bottom), known < len(h), work[bins:], shares, place)
     total = 0.0
     for i in range(bins):
         work[i] = 0.0
@@ -120,53 +144,72 @@ def profile_at(
     return bottom + (poc + 0.5) * width, upper, bottom + lowest * width
 
 
-@jit
-def extremes(high: F8, low: F8, volume: F8) -> tuple[int, float, float]:
-    """Return how many bars are known, the highest high and the lowest low."""
-    known, top0, top1, bottom0, bottom1 = 0, -np.inf, -np.inf, np.inf, np.inf
-    for i in range(len(high)):
-        known += high[i] + low[i] + volume[i] == high[i] + low[i] + volume[i]
+@row_jit
+def extremes(high: F8, low: F8) -> tuple[float, float]:
+    """Return the highest high and the lowest low of the bars that are known."""
+    top0, top1, bottom0, bottom1 = -np.inf, -np.inf, np.inf, np.inf
     even = len(high) - len(high) % 2
     for i in range(0, even, 2):
         top0, top1 = max(top0, high[i]), max(top1, high[i + 1])
         bottom0, bottom1 = min(bottom0, low[i]), min(bottom1, low[i + 1])
     for i in range(even, len(high)):
         top0, bottom0 = max(top0, high[i]), min(bottom0, low[i])
-    return known, max(top0, top1), min(bottom0, bottom1)
+    return max(top0, top1), min(bottom0, bottom1)
 
 
-@jit
+@regrouping_jit
+def count_known(volume: F8) -> int:
+    """Count the bars that are known; where the sum of all is known, all are."""
+    total = 0.0
+    for i in range(len(volume)):
+        total += volume[i]
+    if not isnan(total):
+        return len(volume)
+    known = 0
+    for i in range(len(volume)):
+        known += not isnan(volume[i])
+    return known
+
+
+@row_jit
 def spread(
-    high: F8, low: F8, volume: F8, bottom: float, scale: float, fine: int, has_gaps: bool, work: F8, place: NDArray[Any]
+    high: F8, low: F8, volume: F8, bottom: float, scale: float, has_gaps: bool, out: F8, shares: F8, place: NDArray[Any]
 ) -> None:
-    """Spread the volumes over ``fine`` bins: shares go in where a bar begins and out behind its end, then add up.
+    """Spread the volumes over the quarter bins: shares go in where a bar begins and out behind its end, then add up.
 
-    The result starts at ``work[fine // SUB_BINS]``. Two ledgers take turns, so that one bar need not wait for the other.
+    ``out`` holds two ledgers that take turns, so that one bar need not wait for the other; the first becomes the
+    result.
     """
-    n = len(high)
+    n, fine = len(high), len(shares)
     last = np.int32(fine - 1)
     for i in range(n):
         place[0, i] = min(np.int32((low[i] - bottom) * scale), last)
         place[1, i] = min(np.int32((high[i] - bottom) * scale), last)
     starts, ends = place[0].view(np.uint32), place[1].view(np.uint32)
-    base = fine // SUB_BINS
-    one, two = work[base : base + fine + 1], work[base + fine + 1 : base + 2 * fine + 2]
-    one[:] = 0.0
-    two[:] = 0.0
-    for i in range(n):
-        if has_gaps and not volume[i] + high[i] + low[i] == volume[i] + high[i] + low[i]:
-            continue
-        ledger = one if i & 1 else two
-        share = volume[i] / (ends[i] - starts[i] + 1.0)
-        ledger[starts[i]] += share
-        ledger[ends[i] + np.uint32(1)] -= share
+    one, two = out[: fine + 1], out[fine + 1 : 2 * fine + 2]
+    for i in range(fine + 1):
+        one[i], two[i] = 0.0, 0.0
+    behind = np.uint32(1)
+    for i in range(n % 2 if not has_gaps else n):
+        if not isnan(volume[i]):
+            part = volume[i] * shares[ends[i] - starts[i]]
+            one[starts[i]] += part
+            one[ends[i] + behind] -= part
+    for i in range(n % 2, n if not has_gaps else 0, 2):
+        j = i + 1
+        start, end, start_2, end_2 = starts[i], ends[i], starts[j], ends[j]
+        part, part_2 = volume[i] * shares[end - start], volume[j] * shares[end_2 - start_2]
+        one[start] += part
+        two[start_2] += part_2
+        one[end + behind] -= part
+        two[end_2 + behind] -= part_2
     running = 0.0
     for i in range(fine):
         running += one[i] + two[i]
         one[i] = running
 
 
-@jit
+@row_jit
 def value_area(volumes: F8, wanted: float) -> tuple[int, int, int]:
     """Return the places of the POC and of the lowest and highest bin of the value area."""
     poc = 0
@@ -188,19 +231,19 @@ def value_area(volumes: F8, wanted: float) -> tuple[int, int, int]:
 
 @jit
 def _last_profile(high: F8, low: F8, volume: F8, bars: int, bins: int, value_area_frac: float, out: F8) -> None:
-    work, place = np.empty((2 * SUB_BINS + 1) * bins + 8), np.empty((2, bars), np.int32)
+    work, shares, place = profile_scratch(bars, bins)
     t = high.shape[1] - 1
     for s in range(high.shape[0]):
-        values = profile_at(high[s], low[s], volume[s], t, bars, bins, value_area_frac, work, place)
+        values = profile_at(high[s], low[s], volume[s], t, bars, bins, value_area_frac, work, shares, place)
         out[0, s], out[1, s], out[2, s] = values
 
 
 @jit
 def _rolling_profile(high: F8, low: F8, volume: F8, bars: int, bins: int, value_area_frac: float, out: F8) -> None:
-    work, place = np.empty((2 * SUB_BINS + 1) * bins + 8), np.empty((2, bars), np.int32)
+    work, shares, place = profile_scratch(bars, bins)
     for s in range(high.shape[0]):
         for t in range(high.shape[1]):
-            values = profile_at(high[s], low[s], volume[s], t, bars, bins, value_area_frac, work, place)
+            values = profile_at(high[s], low[s], volume[s], t, bars, bins, value_area_frac, work, shares, place)
             out[0, s, t], out[1, s, t], out[2, s, t] = values
 
 

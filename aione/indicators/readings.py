@@ -98,7 +98,7 @@ def compute_readings(
     )
     values: dict[str, F8] = _last_bar_of(panel)
     values.update(zip(NAMES, columns, strict=True))
-    values.update(_derived(panel, values))
+    values.update(_derived(values))
     values.update(_cross_section(values, row))
     values.update(_daily(panel, daily, params, values["close"]))
     values.update(_readiness(panel))
@@ -131,7 +131,7 @@ def _last_bar_of(panel: BarPanel) -> dict[str, F8]:
     return values
 
 
-def _derived(panel: BarPanel, values: dict[str, F8]) -> dict[str, F8]:
+def _derived(values: dict[str, F8]) -> dict[str, F8]:
     close = values["close"]
     width = values["range_high_20"] - values["range_low_20"]
     body, upper, lower = bar_shape(values["open"], values["high"], values["low"], close)
@@ -172,11 +172,11 @@ def _daily(panel: BarPanel, daily: BarPanel | None, params: IndicatorParams, clo
 
 
 def _readiness(panel: BarPanel) -> dict[str, F8]:
-    age = np.argmax(panel.valid[:, ::-1], axis=1).astype(np.float64)
-    return {
-        "ready_frac": panel.valid.mean(axis=1),
-        "bars_age": np.where(panel.valid.any(axis=1), age, np.nan),
-    }
+    known = np.count_nonzero(panel.valid, axis=1)
+    age = np.where(panel.valid[:, -1], 0.0, np.nan)
+    for row in np.flatnonzero(~panel.valid[:, -1] & (known > 0)):
+        age[row] = np.argmax(panel.valid[row, ::-1])
+    return {"ready_frac": known / panel.shape[1], "bars_age": age}
 
 
 def _market(values: dict[str, F8], row: int) -> dict[str, float]:

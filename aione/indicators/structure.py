@@ -6,11 +6,12 @@ after it: of equal highs the first one counts. It is known only ``span`` bars la
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Final
 
 import numpy as np
 
-from aione.indicators.kernel import at_least, jit, known_run, rows_of
+from aione.indicators.kernel import at_least, jit, known_run, row_jit, rows_of
 from aione.panel import F8
 
 PIVOT_LOOKBACK: Final = 240
@@ -48,17 +49,18 @@ def prior_range(high: F8, low: F8, lookback: int) -> tuple[F8, F8]:
     return out[0], out[1]
 
 
-@jit
+@row_jit
 def range_at(high: F8, low: F8, t: int, lookback: int) -> tuple[float, float]:
     """Row function of `prior_range`."""
     if t < lookback:
         return np.nan, np.nan
-    top, bottom, check = high[t - 1], low[t - 1], 0.0
-    for i in range(t - lookback, t):
-        top = max(top, high[i])
-        bottom = min(bottom, low[i])
-        check += high[i] - low[i]
-    return (top, bottom) if check == check else (np.nan, np.nan)
+    highs, lows = high[t - lookback : t], low[t - lookback : t]
+    top, bottom, check = highs[0], lows[0], 0.0
+    for i in range(lookback):
+        top = max(top, highs[i])
+        bottom = min(bottom, lows[i])
+        check += highs[i] - lows[i]
+    return (top, bottom) if not isnan(check) else (np.nan, np.nan)
 
 
 @jit
@@ -145,7 +147,7 @@ def last_pivots(high: F8, low: F8, span: int = 3, lookback: int = PIVOT_LOOKBACK
     return out[0], out[1]
 
 
-@jit
+@row_jit
 def previous_pivot(x: F8, sign: float, newest: int, oldest: int, span: int, t: int) -> int:
     """Return the last bar ``newest >= i >= oldest`` that is a pivot of ``sign * x`` confirmed at ``t``, or -1."""
     i = min(newest, t - span)
@@ -167,7 +169,7 @@ def previous_pivot(x: F8, sign: float, newest: int, oldest: int, span: int, t: i
     return -1
 
 
-@jit
+@row_jit
 def pivot_at(x: F8, sign: float, t: int, span: int, lookback: int) -> float:
     """Row function of `last_pivots`; ``sign`` 1.0 for highs, -1.0 for lows."""
     i = previous_pivot(x, sign, t, t - lookback + 1, span, t)
@@ -249,7 +251,7 @@ def rsi_divergence(
     return out[0], out[1]
 
 
-@jit
+@row_jit
 def divergence_at(
     x: F8,
     sign: float,
@@ -263,8 +265,8 @@ def divergence_at(
     min_atr: float,
     max_age: int,
 ) -> float:
-    """Row function of `rsi_divergence`; ``rsi[0]`` is that of bar ``rsi_first``, ``sign`` 1.0 for highs, -1.0 for lows."""
-    if atr != atr:
+    """Row function of `rsi_divergence`; ``rsi[0]`` is bar ``rsi_first``'s, ``sign`` 1.0 for highs, -1.0 for lows."""
+    if isnan(atr):
         return np.nan
     oldest = t - lookback + 1
     second = previous_pivot(x, sign, t, oldest, span, t)
@@ -275,12 +277,12 @@ def divergence_at(
         return 0.0
     gap = sign * (rsi[first - rsi_first] - rsi[second - rsi_first])
     move = sign * (x[second] - x[first])
-    if gap != gap:
+    if isnan(gap):
         return np.nan
     if gap < min_rsi or move < min_atr * atr or move <= 0.0:
         return 0.0
     price_part = min(1.0, move / atr) if atr > 0.0 else 1.0
-    return 0.5 * (min(1.0, gap / FULL_RSI_GAP) + price_part)
+    return float(0.5 * (min(1.0, gap / FULL_RSI_GAP) + price_part))
 
 
 @jit

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Final
 
 import numpy as np
 
 from aione.errors import InvalidInput
-from aione.indicators.kernel import at_least, jit, known_run, log_returns, rows_of
-from aione.indicators.wilder import wilder_step
+from aione.indicators.kernel import at_least, jit, known_run, log_returns, row_jit, rows_of
 from aione.panel import F8, I8, MINUTE_MS
 
 FRAMES: Final = (5, 15, 60, 240)
@@ -55,7 +55,7 @@ def ols_slope_t(close: F8, lookback: int = 60) -> F8:
 
 
 def efficiency_ratio(close: F8, lookback: int = 60) -> F8:
-    """Kaufman's efficiency ratio: net change over ``lookback`` bars / sum of the absolute changes, ``(S, T)``, in [0, 1].
+    """Kaufman's efficiency ratio: net change over ``lookback`` bars / sum of absolute changes, ``(S, T)``, in [0, 1].
 
     NaN for the first ``lookback`` bars, while a gap is in the window, and where nothing moved. Raises `InvalidInput`
     for ``lookback < 1``.
@@ -76,7 +76,7 @@ def efficiency_ratio(close: F8, lookback: int = 60) -> F8:
     return out
 
 
-@jit
+@row_jit
 def slope_t_of(returns: F8) -> float:
     """t-statistic of the slope of the path that these log returns make."""
     n = len(returns) + 1
@@ -99,14 +99,16 @@ def slope_t_of(returns: F8) -> float:
     return float(slope / np.sqrt(errors / (n - 2.0) / spread)) if errors > 0.0 else np.nan
 
 
-@jit
+@row_jit
 def efficiency_at(close: F8, t: int, lookback: int) -> float:
     """Row function of `efficiency_ratio`."""
     if t < lookback:
         return np.nan
+    window = close[t - lookback : t + 1]
+    later = window[1:]
     path = 0.0
-    for i in range(t - lookback + 1, t + 1):
-        path += abs(close[i] - close[i - 1])
+    for i in range(lookback):
+        path += abs(later[i] - window[i])
     return abs(close[t] - close[t - lookback]) / path if path > 0.0 else np.nan
 
 
@@ -213,7 +215,7 @@ def ema_distance(
     >>> rising = 100.0 + np.arange(30.0)[None, :]
     >>> times = 60_000 * np.arange(30)
     >>> ema_distance(rising + 1, rising - 1, rising, times, minutes=5)[0, [23, 24, 29]].round(4)
-    array([   nan, 0.0789, 0.1168])
+    array([   nan, 0.0995, 0.1446])
     """
     at_least(1, fast=fast, slow=slow, atr_period=atr_period)
     high, low, close = rows_of(high=high, low=low, close=close)
@@ -222,7 +224,9 @@ def ema_distance(
         raise InvalidInput(f"minutes must be a multiple of the bar's {interval_ms} ms, was {minutes}")
     out = np.full_like(close, np.nan)
     if close.shape[1]:
-        _ema_distance(high, low, close, bucket_offset(int(open_time_ms[0]), size, interval_ms), size, fast, slow, atr_period, out)
+        _ema_distance(
+            high, low, close, bucket_offset(int(open_time_ms[0]), size, interval_ms), size, fast, slow, atr_period, out
+        )
     return out
 
 
@@ -255,25 +259,26 @@ def bucket_offset(first_open_ms: int, size: int, interval_ms: int = MINUTE_MS) -
     return int(-(first_open_ms // interval_ms) % size)
 
 
-@jit
+@row_jit
 def buckets(high: F8, low: F8, close: F8, offset: int, size: int, out: F8) -> int:
     """Write high, low and close of every whole bucket to ``out (3, n)``, NaN for one with a gap; return how many."""
     count = max(0, (len(close) - offset) // size)
+    i = offset
     for k in range(count):
-        start = offset + k * size
-        top, bottom, check = high[start], low[start], close[start]
-        for i in range(start + 1, start + size):
+        top, bottom, check = high[i], low[i], 0.0
+        for _ in range(size):
             top = max(top, high[i])
             bottom = min(bottom, low[i])
             check += close[i]
-        is_known = check == check
+            i += 1
+        is_known = not isnan(check)
         out[0, k] = top if is_known else np.nan
         out[1, k] = bottom if is_known else np.nan
-        out[2, k] = close[start + size - 1] if is_known else np.nan
+        out[2, k] = close[i - 1] if is_known else np.nan
     return count
 
 
-@jit
+@row_jit
 def distance_scan(bars: F8, count: int, fast: int, slow: int, atr_period: int, store: int, out: F8) -> None:
     """EMA distance in ATR after each of ``count`` bars ``(3, n)``, written to ``out`` from bar ``store`` on.
 
@@ -281,17 +286,20 @@ def distance_scan(bars: F8, count: int, fast: int, slow: int, atr_period: int, s
     """
     keep_fast, keep_slow = 1.0 - 2.0 / (fast + 1.0), 1.0 - 2.0 / (slow + 1.0)
     sum_fast, sum_slow, weight_fast, weight_slow = 0.0, 0.0, 0.0, 0.0
-    span, seen, ranged, before = 0.0, 0, 0, np.nan
+    span, seen, ranged, before, weight, keep = 0.0, 0, 0, np.nan, 1.0, 0.0
     for k in range(count):
         close = bars[2, k]
-        if close == close:
+        if not isnan(close):
             sum_fast, weight_fast = close + keep_fast * sum_fast, 1.0 + keep_fast * weight_fast
             sum_slow, weight_slow = close + keep_slow * sum_slow, 1.0 + keep_slow * weight_slow
             seen += 1
-            if before == before:
+            if not isnan(before):
                 ranged += 1
+                if ranged <= atr_period:
+                    weight = 1.0 / ranged
+                    keep = 1.0 - weight
                 true_range = max(bars[0, k], before) - min(bars[1, k], before)
-                span = wilder_step(span, true_range, 1.0 / min(ranged, atr_period))
+                span = span * keep + true_range * weight
         before = close
         if k >= store:
             is_known = seen >= MIN_BUCKETS and span > 0.0
@@ -304,7 +312,7 @@ def _ema(x: F8, period: int, warmup: int, out: F8) -> None:
     for s in range(x.shape[0]):
         total, weight, seen = 0.0, 0.0, 0
         for t in range(x.shape[1]):
-            if x[s, t] == x[s, t]:
+            if not isnan(x[s, t]):
                 total, weight = x[s, t] + keep * total, 1.0 + keep * weight
                 seen += 1
                 if seen >= warmup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -9,13 +10,16 @@ import numpy as np
 from aione.indicators.kernel import (
     KNOWN_SHARE,
     at_least,
+    gapless_jit,
     jit,
     known_run,
     log_returns,
     quantile_pair,
+    regrouping_jit,
+    row_jit,
     rows_of,
     variance,
-    window_sums,
+    window_moments,
 )
 from aione.indicators.wilder import ATR, TRUE_RANGE, wilder_columns
 from aione.panel import F8
@@ -39,7 +43,7 @@ def true_range(high: F8, low: F8, close: F8) -> F8:
     >>> true_range(np.array([[5.0, 6.0]]), np.array([[4.0, 5.5]]), np.array([[4.2, 6.0]])).round(3)
     array([[nan, 1.8]])
     """
-    return wilder_columns(high, low, close, 1)[:, TRUE_RANGE].copy()
+    return wilder_columns(high, low, close, 1)[:, :, TRUE_RANGE].copy()
 
 
 def atr(high: F8, low: F8, close: F8, period: int = 14) -> F8:
@@ -72,7 +76,7 @@ def atr(high: F8, low: F8, close: F8, period: int = 14) -> F8:
     >>> atr(np.array([[5.0, 6.0, 7.0]]), np.array([[4.0, 5.0, 5.0]]), np.array([[5.0, 5.0, 6.0]]), period=2)
     array([[nan, nan, 1.5]])
     """
-    return wilder_columns(high, low, close, period)[:, ATR].copy()
+    return wilder_columns(high, low, close, period)[:, :, ATR].copy()
 
 
 def previous_rank(x: F8, lookback: int = DISTRIBUTION_BARS) -> F8:
@@ -119,34 +123,32 @@ def previous_quantile(x: F8, lookback: int = DISTRIBUTION_BARS, q: float = 0.95)
     return out
 
 
-@jit
+@row_jit
 def rank_at(x: F8, t: int, lookback: int) -> float:
     """Row function of `previous_rank`."""
     if t < lookback:
         return np.nan
-    now = x[t]
+    now, before = x[t], x[t - lookback : t]
     below, equal, known = 0, 0, 0
-    for i in range(t - lookback, t):
-        below += x[i] < now
-        equal += x[i] == now
-        known += x[i] == x[i]
-    if now != now or known < KNOWN_SHARE * lookback:
+    for i in range(len(before)):
+        below += before[i] < now
+        equal += before[i] == now
+        known += not isnan(before[i])
+    if isnan(now) or known < KNOWN_SHARE * lookback:
         return np.nan
     return (below + 0.5 * equal) / known
 
 
-@jit
+@row_jit
 def quantile_pair_at(x: F8, t: int, lookback: int, q: float, work: F8) -> tuple[float, float, float]:
     """Values around the quantile of `previous_quantile` and its place between; ``work`` holds ``lookback`` values."""
-    known = 0
-    if t >= lookback:
-        for i in range(t - lookback, t):
-            if x[i] == x[i]:
-                work[known] = x[i]
-                known += 1
+    known, before = 0, x[max(0, t - lookback) : t]
+    for i in range(len(before)):
+        known += not isnan(before[i])
     if known == 0 or known < KNOWN_SHARE * lookback:
         return np.nan, np.nan, np.nan
-    return quantile_pair(work, known, q)
+    below, above, place = quantile_pair(before, known, q, work)
+    return below, above, place
 
 
 @jit
@@ -205,7 +207,7 @@ def vol_ratio(close: F8, short: int = 15, long: int = 240) -> F8:
     Examples
     --------
     >>> vol_ratio(np.array([[100.0, 101.0, 100.0, 110.0, 100.0]]), short=2, long=4).round(3)
-    array([[  nan,   nan,   nan,   nan, 1.408]])
+    array([[  nan,   nan,   nan,   nan, 1.407]])
     """
     at_least(2, short=short)
     at_least(short, long=long)
@@ -215,31 +217,27 @@ def vol_ratio(close: F8, short: int = 15, long: int = 240) -> F8:
     return out
 
 
-@jit
+@row_jit
 def squared_ratios(returns: F8, short: int, long: int, work: F8, out: F8) -> None:
-    """Write the square of `vol_ratio` at every return from the ``long``-th on to ``out``; ``work (4, len(returns))``."""
+    """Write the square of `vol_ratio` at every return from the ``long``-th on to ``out``; ``work (4, n)``."""
     n = len(returns) - long + 1
-    late = returns[long - short :]
-    for i in range(len(returns)):
-        work[0, i] = returns[i] * returns[i]
-    window_sums(returns, long, work[1])
-    window_sums(work[0], long, work[2])
+    window_moments(returns, long, work[0], work[1])
+    window_moments(returns[long - short :], short, work[2], work[3])
+    per_short, per_long = 1.0 / short, 1.0 / long
     for i in range(n):
-        out[i] = variance(work[1, i], work[2, i], long)
-    window_sums(late, short, work[1])
-    window_sums(work[0, long - short :], short, work[2])
-    for i in range(n):
-        out[i] = variance(work[1, i], work[2, i], short) / out[i] if out[i] != 0.0 else np.nan
+        below = variance(work[0, i], work[1, i], per_long)
+        above = variance(work[2, i], work[3, i], per_short)
+        out[i] = above / below if below != 0.0 else np.nan
 
 
-@jit
+@regrouping_jit
 def deviation(returns: F8) -> float:
     """Population standard deviation of returns."""
     total, squares = 0.0, 0.0
-    for x in returns:
-        total += x
-        squares += x * x
-    return float(np.sqrt(variance(total, squares, len(returns))))
+    for i in range(len(returns)):
+        total += returns[i]
+        squares += returns[i] * returns[i]
+    return float(np.sqrt(variance(total, squares, 1.0 / len(returns))))
 
 
 @jit
@@ -314,49 +312,58 @@ def max_return(close: F8, bars: int, lookback: int = 240) -> F8:
     return out
 
 
-@jit
-def widen(highs: F8, lows: F8, width: int, bars: int) -> int:
-    """Turn extremes over ``width`` bars from each place on into those over the largest power of two <= ``bars``."""
-    while 2 * width <= bars:
-        for i in range(len(highs) - width):
-            highs[i] = max(highs[i], highs[i + width])
-            lows[i] = min(lows[i], lows[i + width])
-        width *= 2
-    return width
+@gapless_jit
+def doubled(highs: F8, width: int, out: F8) -> None:
+    """Turn maxima over ``width`` values from each place on into maxima over twice as many."""
+    later = highs[width:]
+    n = len(later)
+    for i in range(n):
+        out[i] = highs[i] if highs[i] > later[i] else later[i]  # noqa: FURB136 - max() is not vectorised
+    for i in range(n, len(highs)):
+        out[i] = highs[i]
 
 
-@jit
-def widest(highs: F8, lows: F8, width: int, bars: int) -> float:
-    """Largest move over ``bars`` bars, from the extremes over ``width`` <= ``bars`` <= ``2 * width`` bars."""
-    top, bottom = 0.0, 1.0
-    shift = bars - width
-    for i in range(len(highs) - bars + 1):
-        h = max(highs[i], highs[i + shift])
-        low = min(lows[i], lows[i + shift])
-        if h * bottom > top * low:
-            top, bottom = h, low
-    return (top - bottom) / bottom
+@gapless_jit
+def largest_move(highs: F8, width: int, low: F8, inverse: F8, bars: int, margin: int) -> float:
+    """Largest move over ``bars`` bars: of all pairs of a high and a low less than ``bars`` apart.
+
+    ``highs`` are maxima over ``width`` bars (`doubled`) of the highs with ``margin`` >= ``bars`` - 1 bars of -inf on
+    either side; ``inverse`` is ``1 / low``.
+    """
+    one, two = highs[margin - bars + 1 :], highs[margin + bars - width :]
+    best = 0.0
+    for i in range(len(low)):
+        best = max(best, (max(one[i], two[i]) - low[i]) * inverse[i])
+    return best
 
 
-@jit
+@gapless_jit
 def largest_return(close: F8, inverse: F8, bars: int) -> float:
     """Largest absolute return over ``bars`` bars; ``inverse`` is ``1 / close``."""
-    up, down = 0.0, 0.0
-    for i in range(len(close) - bars):
-        change = (close[i + bars] - close[i]) * inverse[i]
-        up = max(up, change)
-        down = min(down, change)
-    return max(up, -down)
+    later = close[bars:]
+    best = 0.0
+    for i in range(len(later)):
+        best = max(best, abs((later[i] - close[i]) * inverse[i]))
+    return best
 
 
 @jit
 def _max_move(high: F8, low: F8, bars: int, lookback: int, out: F8) -> None:
+    margin = bars - 1
+    highs, spare = np.empty(lookback + 2 * margin), np.empty(lookback + 2 * margin)
     for s in range(high.shape[0]):
         both = high[s] + low[s]
+        inverse = 1.0 / low[s]
         for t in range(lookback - 1, high.shape[1]):
             if known_run(both, t, lookback) == lookback:
-                highs, lows = high[s, t - lookback + 1 : t + 1].copy(), low[s, t - lookback + 1 : t + 1].copy()
-                out[s, t] = widest(highs, lows, widen(highs, lows, 1, bars), bars)
+                first = t - lookback + 1
+                highs[:] = -np.inf
+                highs[margin : margin + lookback] = high[s, first : t + 1]
+                width = 1
+                while 2 * width <= 2 * bars - 1:
+                    doubled(highs, width, spare)
+                    highs, spare, width = spare, highs, 2 * width
+                out[s, t] = largest_move(highs, width, low[s, first : t + 1], inverse[first : t + 1], bars, margin)
 
 
 @jit

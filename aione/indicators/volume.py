@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import numpy as np
 
 from aione.errors import InvalidInput
@@ -13,8 +15,8 @@ from aione.indicators.kernel import (
     known_run,
     order_statistic,
     regrouping_jit,
+    row_jit,
     rows_of,
-    window_sums,
 )
 from aione.panel import DAY_MS, F8, I8, MINUTE_MS
 
@@ -67,29 +69,31 @@ def relative_volume(quote_volume: F8, lookback: int = 50) -> F8:
     return out
 
 
-@jit
+@regrouping_jit
 def z_at(x: F8, t: int, lookback: int, known_share: float) -> float:
     """Standard score of ``x[t]`` against the known ones of the ``lookback`` values before it."""
     if t < lookback:
         return np.nan
-    known, total = 0, 0.0
-    for i in range(t - lookback, t):
-        if x[i] == x[i]:
-            known += 1
-            total += x[i]
-    if known < 2 or known < known_share * lookback:
+    before = x[t - lookback : t]
+    known, total = 0.0, 0.0
+    for i in range(len(before)):
+        is_known = not isnan(before[i])
+        known += 1.0 if is_known else 0.0
+        total += before[i] if is_known else 0.0
+    if known < 2.0 or known < known_share * lookback:
         return np.nan
     mean, squares, scale = total / known, 0.0, 0.0
-    for i in range(t - lookback, t):
-        if x[i] == x[i]:
-            squares += (x[i] - mean) * (x[i] - mean)
-            scale += x[i] * x[i]
+    for i in range(len(before)):
+        is_known = not isnan(before[i])
+        gap = before[i] - mean if is_known else 0.0
+        squares += gap * gap
+        scale += before[i] * before[i] if is_known else 0.0
     if squares <= ROUNDING * ROUNDING * scale:
         return np.nan
     return float((x[t] - mean) / np.sqrt(squares / known))
 
 
-@jit
+@row_jit
 def relative_at(x: F8, t: int, lookback: int, work: F8) -> float:
     """Row function of `relative_volume`; ``work`` holds ``lookback`` values."""
     if known_run(x, t, lookback + 1) <= lookback:
@@ -162,12 +166,19 @@ def taker_imbalance_z(volume: F8, taker_buy_volume: F8, bars: int = 5, lookback:
     return out
 
 
-@jit
+@row_jit
 def imbalances(volume: F8, taker_buy_volume: F8, bars: int, work: F8, out: F8) -> None:
     """Write the imbalance of every ``bars``-bar window to ``out``; ``work`` is as long."""
-    window_sums(volume, bars, work)
-    window_sums(taker_buy_volume, bars, out)
-    for i in range(len(volume) - bars + 1):
+    n = len(volume) - bars + 1
+    for i in range(n):
+        work[i], out[i] = volume[i], taker_buy_volume[i]
+    for k in range(1, bars):
+        later, bought = volume[k : k + n], taker_buy_volume[k : k + n]
+        for i in range(n):
+            work[i] += later[i]
+        for i in range(n):
+            out[i] += bought[i]
+    for i in range(n):
         out[i] = (2.0 * out[i] - work[i]) / work[i] if work[i] > 0.0 else np.nan
 
 
@@ -237,24 +248,34 @@ def session_vwap(high: F8, low: F8, close: F8, volume: F8, window: I8) -> tuple[
 
 @regrouping_jit
 def vwap_at(high: F8, low: F8, close: F8, volume: F8, t: int, bars: int) -> tuple[float, float, float]:
-    """Row function of `session_vwap`; prices are summed as distances from bar ``t``'s so that no digits are lost."""
-    typical = (high[t] + low[t] + close[t]) / 3.0
+    """Row function of `session_vwap`; prices are summed as distances from bar ``t``'s so that no digits are lost.
+
+    Sums of high, low and close stand for three typical prices until the end.
+    """
+    now = high[t] + low[t] + close[t]
     first = max(0, t - bars + 1)
-    known, weight, total, squares = 0.0, 0.0, 0.0, 0.0
-    for h, l, c, v in zip(high[first : t + 1], low[first : t + 1], close[first : t + 1], volume[first : t + 1]):
-        x = (h + l + c) / 3.0 - typical
-        vx = v * x
-        is_known = vx == vx
-        known += 1.0 if is_known else 0.0
-        weight += v if is_known else 0.0
-        total += vx if is_known else 0.0
-        squares += vx * x if is_known else 0.0
+    h, low_, c, v = high[first : t + 1], low[first : t + 1], close[first : t + 1], volume[first : t + 1]
+    known, weight, total, squares = float(len(v)), 0.0, 0.0, 0.0
+    for i in range(len(v)):
+        x = h[i] + low_[i] + c[i] - now
+        weight += v[i]
+        total += v[i] * x
+        squares += v[i] * x * x
+    if isnan(weight + total):
+        known, weight, total, squares = 0.0, 0.0, 0.0, 0.0
+        for i in range(len(v)):
+            x = h[i] + low_[i] + c[i] - now
+            if not isnan(v[i] * x):
+                known += 1.0
+                weight += v[i]
+                total += v[i] * x
+                squares += v[i] * x * x
     if not (known >= KNOWN_SHARE * bars and weight > 0.0):
         return np.nan, np.nan, np.nan
     mean, mean_square = total / weight, squares / weight
     spread = mean_square - mean * mean
-    z = (close[t] - typical - mean) / np.sqrt(spread) if spread > ROUNDING * mean_square else np.nan
-    vwap = typical + mean
+    z = (3.0 * close[t] - now - mean) / np.sqrt(spread) if spread > ROUNDING * mean_square else np.nan
+    vwap = (now + mean) / 3.0
     return vwap, close[t] / vwap - 1.0, z
 
 

@@ -7,23 +7,26 @@ J. W. Wilder, *New Concepts in Technical Trading Systems*, 1978.
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Final
 
 import numpy as np
 
-from aione.indicators.kernel import at_least, jit, rows_of
+from aione.indicators.kernel import at_least, jit, row_jit, rows_of
 from aione.panel import F8
 
-RSI: Final = 0
-ATR: Final = 1
-ADX: Final = 2
-PLUS_DI: Final = 3
-MINUS_DI: Final = 4
-TRUE_RANGE: Final = 5
-COLUMNS: Final = 6
+UP: Final = 0
+DOWN: Final = 1
+ATR: Final = 2
+PLUS: Final = 3
+MINUS: Final = 4
+ADX: Final = 5
+TRUE_RANGE: Final = 6
+COLUMNS: Final = 7
+"""Columns of a scan: average gain and loss, ATR, average directional moves, ADX, and the bar's true range."""
 
-MEMORY_PERIODS: Final = 36
-"""Periods after which what lies further back weighs less than 1e-16 in an average (``(1 - 1/14) ** (36 * 14)``)."""
+MEMORY_PERIODS: Final = 28
+"""Periods after which what lies further back weighs less than 1e-12 in an average (``(1 - 1/14) ** (28 * 14)``)."""
 
 DEAD_FRAC: Final = 1e-5
 """Average movement, as a fraction of the close, below which a bar older than that could still show."""
@@ -57,7 +60,7 @@ def wilder_mean(x: F8, period: int) -> F8:
     Examples
     --------
     >>> wilder_mean(np.array([[3.0, 5.0, 8.0]]), period=2)
-    array([[nan, 4., 6.]])
+    array([[nan,  4.,  6.]])
     """
     at_least(1, period=period)
     (x,) = rows_of(x=x)
@@ -67,16 +70,22 @@ def wilder_mean(x: F8, period: int) -> F8:
 
 
 def wilder_columns(high: F8, low: F8, close: F8, period: int) -> F8:
-    """Return RSI, ATR, ADX, +DI, -DI and true range of every bar, float64 ``(S, 6, T)`` in the order of the constants."""
+    """Return the columns of `wilder_scan` at every bar, float64 ``(S, T, 7)``, NaN where they are unknown."""
     at_least(1, period=period)
     high, low, close = rows_of(high=high, low=low, close=close)
     symbols, bars = close.shape
-    out = np.full((symbols, COLUMNS, bars), np.nan)
+    out = np.full((symbols, bars, COLUMNS), np.nan)
     _wilder_columns(high, low, close, period, out)
     return out
 
 
-@jit
+@row_jit
+def rsi_of(up: float, down: float) -> float:
+    """RSI of an average gain and an average loss; 50 where both are 0."""
+    return 100.0 * up / (up + down) if up + down != 0.0 else 50.0
+
+
+@row_jit
 def wilder_step(mean: float, x: float, weight: float) -> float:
     """Return the average after the value ``x``, which counts ``weight`` = ``1 / min(seen, period)``."""
     return mean * (1.0 - weight) + x * weight
@@ -87,80 +96,166 @@ def _wilder_mean(x: F8, period: int, out: F8) -> None:
     for s in range(x.shape[0]):
         mean, seen = 0.0, 0
         for t in range(x.shape[1]):
-            if x[s, t] == x[s, t]:
+            if not isnan(x[s, t]):
                 seen += 1
                 mean = wilder_step(mean, x[s, t], 1.0 / min(seen, period))
                 if seen >= period:
                     out[s, t] = mean
 
 
-@jit
-def wilder_scan(high: F8, low: F8, close: F8, period: int, first: int, stop: int, store: int, out: F8) -> float:
-    """Run the averages over bars ``first <= t < stop`` of one symbol; write those from ``store`` on to ``out (6, stop - store)``.
+@row_jit
+def wilder_scan(
+    high: F8, low: F8, close: F8, period: int, first: int, stop: int, is_whole: bool, trail: F8, columns: F8
+) -> float:
+    """Run the averages over bars ``first <= t < stop`` of one symbol.
 
-    Returns the smaller of the two average movements (of closes, of extremes) as a fraction of the last close; NaN if
-    it is not known.
+    Writes the averages `UP`, `DOWN` and `ATR` of the last bars to ``trail (3, n)`` and all columns of the last ones to
+    ``columns (m, 7)``; what is unknown is left as it was. ``is_whole`` says that no bar from ``first - 1`` on is
+    missing, so that the bars between
+    warm-up and ``columns`` need no care. Returns the smaller of the two average movements (of closes, of extremes) as
+    a fraction of the last close; NaN if it is not known.
     """
-    up, down, span, plus, minus, adx = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    seen, directed, weight = 0, 0, 1.0
-    for t in range(max(first, 1), stop):
-        p_high, p_low, p_close = high[t - 1], low[t - 1], close[t - 1]
-        change = close[t] - p_close
-        true_range = max(high[t], p_close) - min(low[t], p_close)
-        rise, fall = high[t] - p_high, p_low - low[t]
-        check = change + rise + fall
-        if check != check:
+    state = np.zeros(8)
+    first = max(first, 1)
+    warm = first + 2 * period
+    late = stop - len(columns)
+    if is_whole and warm < late:
+        _careful(high, low, close, period, first, warm, stop, state, trail, columns)
+        _swift(high, low, close, period, warm, late, stop, state, trail)
+        first = late
+    _careful(high, low, close, period, first, stop, stop, state, trail, columns)
+    return float(min(state[UP] + state[DOWN], state[PLUS] + state[MINUS]) / close[stop - 1])
+
+
+@row_jit
+def bar_of(
+    high: float, low: float, close: float, p_high: float, p_low: float, p_close: float
+) -> tuple[float, float, float, float]:
+    """Return change of the close, rise of the high, fall of the low and true range of a bar; ``p_`` is one before."""
+    return close - p_close, high - p_high, p_low - low, max(high, p_close) - min(low, p_close)
+
+
+@row_jit
+def direction_index(plus: float, minus: float) -> float:
+    """Wilder's DX of two average directional moves, not both 0."""
+    return 100.0 * abs(plus - minus) / (plus + minus)
+
+
+@row_jit
+def advance(
+    averages: tuple[float, float, float, float, float],
+    bar: tuple[float, float, float, float],
+    weight: float,
+    keep: float,
+) -> tuple[float, float, float, float, float]:
+    """Return gain, loss, true range and directional moves averaged up to a bar.
+
+    ``bar`` is change of the close, rise of the high, fall of the low and true range; a directional move counts only
+    if it is the larger one and not negative.
+    """
+    up, down, span, plus, minus = averages
+    change, rise, fall, true_range = bar
+    up = up * keep + max(change, 0.0) * weight
+    down = down * keep + max(-change, 0.0) * weight
+    span = span * keep + true_range * weight
+    plus = plus * keep + (rise if rise > max(fall, 0.0) else 0.0) * weight
+    minus = minus * keep + (fall if fall > max(rise, 0.0) else 0.0) * weight
+    return up, down, span, plus, minus
+
+
+@row_jit
+def _careful(
+    high: F8, low: F8, close: F8, period: int, first: int, upto: int, stop: int, state: F8, trail: F8, columns: F8
+) -> None:
+    """Any bars: warm-up, gaps, and the bars whose columns are wanted."""
+    averages, adx = (state[0], state[1], state[2], state[3], state[4]), state[ADX]
+    seen, directed, weight = int(state[6]), int(state[7]), 1.0 / period
+    at_trail, at_columns = stop - trail.shape[1], stop - len(columns)
+    for t in range(first, upto):
+        bar = bar_of(high[t], low[t], close[t], high[t - 1], low[t - 1], close[t - 1])
+        check = bar[0] + bar[1] + bar[2]
+        if isnan(check):
             continue
         seen += 1
-        if seen <= period:
-            weight = 1.0 / seen
-        gain, loss = max(change, 0.0), max(-change, 0.0)
-        plus_move = rise if rise > fall and rise > 0.0 else 0.0
-        minus_move = fall if fall > rise and fall > 0.0 else 0.0
-        up = wilder_step(up, gain, weight)
-        down = wilder_step(down, loss, weight)
-        span = wilder_step(span, true_range, weight)
-        plus = wilder_step(plus, plus_move, weight)
-        minus = wilder_step(minus, minus_move, weight)
-        if seen >= period and plus + minus > 0.0:
+        share = max(weight, 1.0 / seen)
+        averages = advance(averages, bar, share, 1.0 - share)
+        if seen >= period and averages[3] + averages[4] > 0.0:
             directed += 1
-            index = 100.0 * abs(plus - minus) / (plus + minus)
-            adx = wilder_step(adx, index, weight if directed > period else 1.0 / directed)
-        if t >= store:
-            i = t - store
-            out[TRUE_RANGE, i] = true_range
+            adx = wilder_step(adx, direction_index(averages[3], averages[4]), max(weight, 1.0 / directed))
+        if t >= at_trail and seen >= period:
+            trail[UP, t - at_trail], trail[DOWN, t - at_trail], trail[ATR, t - at_trail] = averages[:3]
+        if t >= at_columns:
+            row = columns[t - at_columns]
+            row[TRUE_RANGE] = bar[3]
             if seen >= period:
-                out[RSI, i] = 100.0 * up / (up + down) if up + down > 0.0 else 50.0
-                out[ATR, i] = span
-                out[PLUS_DI, i] = 100.0 * plus / span
-                out[MINUS_DI, i] = 100.0 * minus / span
+                row[UP], row[DOWN], row[ATR], row[PLUS], row[MINUS] = averages
             if directed >= period:
-                out[ADX, i] = adx
-    return min(up + down, plus + minus) / close[stop - 1]
+                row[ADX] = adx
+    state[UP], state[DOWN], state[ATR], state[PLUS], state[MINUS] = averages
+    state[ADX], state[6], state[7] = adx, seen, directed
 
 
-@jit
-def wilder_tail(high: F8, low: F8, close: F8, period: int, t: int, run: int, out: F8) -> None:
-    """Fill ``out (6, n)`` with the last ``n`` bars up to ``t``; ``run`` bars up to ``t`` have no gap.
+@row_jit
+def _swift(high: F8, low: F8, close: F8, period: int, first: int, upto: int, stop: int, state: F8, trail: F8) -> None:
+    """Bars after the warm-up of which none is missing and only ``trail`` is wanted."""
+    averages, adx = (state[0], state[1], state[2], state[3], state[4]), state[ADX]
+    weight, keep, directed = 1.0 / period, 1.0 - 1.0 / period, int(state[7])
+    h, low_, c = high[first:upto], low[first:upto], close[first:upto]
+    p_h, p_l, p_c = high[first - 1 : upto - 1], low[first - 1 : upto - 1], close[first - 1 : upto - 1]
+    ups, downs, spans = trail[UP], trail[DOWN], trail[ATR]
+    skipped = stop - trail.shape[1] - first
+    for i in range(len(h)):
+        averages = advance(averages, bar_of(h[i], low_[i], c[i], p_h[i], p_l[i], p_c[i]), weight, keep)
+        if averages[3] + averages[4] > 0.0:
+            directed += 1
+            index = direction_index(averages[3], averages[4])
+            adx = adx * keep + index * weight if directed > period else wilder_step(adx, index, 1.0 / directed)
+        if i >= skipped:
+            ups[i - skipped], downs[i - skipped], spans[i - skipped] = averages[:3]
+    state[UP], state[DOWN], state[ATR], state[PLUS], state[MINUS] = averages
+    state[ADX], state[6], state[7] = adx, state[6] + len(h), directed
+
+
+@row_jit
+def wilder_tail(high: F8, low: F8, close: F8, period: int, t: int, run: int, trail: F8, columns: F8) -> None:
+    """Fill ``trail`` and ``columns`` of `wilder_scan` with the last bars up to ``t``; ``run`` of them have no gap.
 
     Reads only as far back as it can show in the result: `MEMORY_PERIODS`, or everything if there is a gap in them or
-    the symbol hardly moved (`DEAD_FRAC`), when an older, larger movement would still show. Either way within 1e-11 of
-    the whole recursion.
+    the symbol hardly moved (`DEAD_FRAC`), when an older, larger movement would still show. Either way within 1e-9 of
+    the whole recursion, and as a rule within 1e-12.
     """
-    tail = out.shape[1]
-    store = t + 1 - tail
-    first = t + 1 - max(MEMORY_PERIODS * period, tail + 24 * period)
+    blank(trail)
+    blank(columns)
+    first = t + 1 - memory_bars(period, trail.shape[1])
+    is_whole = run > t + 1 - first
     if first > 0:
-        if run > t + 1 - first and wilder_scan(high, low, close, period, first, t + 1, store, out) > DEAD_FRAC:
+        if is_whole and wilder_scan(high, low, close, period, first, t + 1, True, trail, columns) > DEAD_FRAC:
             return
-        out[:] = np.nan
-    wilder_scan(high, low, close, period, 0, t + 1, store, out)
+        blank(trail)
+        blank(columns)
+    wilder_scan(high, low, close, period, 0, t + 1, False, trail, columns)
+
+
+@row_jit
+def blank(x: F8) -> None:
+    """Fill with NaN."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = np.nan
+
+
+@row_jit
+def memory_bars(period: int, tail: int) -> int:
+    """Bars that `wilder_tail` reads for the last ``tail`` averages."""
+    return max(MEMORY_PERIODS * period, tail + 20 * period)
 
 
 @jit
 def _wilder_columns(high: F8, low: F8, close: F8, period: int, out: F8) -> None:
+    none = np.empty((3, 0))
     for s in range(close.shape[0]):
-        wilder_scan(high[s], low[s], close[s], period, 0, close.shape[1], 0, out[s])
+        if close.shape[1]:
+            wilder_scan(high[s], low[s], close[s], period, 0, close.shape[1], False, none, out[s])
 
 
 __all__ = [
@@ -168,11 +263,14 @@ __all__ = [
     "ATR",
     "COLUMNS",
     "DEAD_FRAC",
+    "DOWN",
     "MEMORY_PERIODS",
-    "MINUS_DI",
-    "PLUS_DI",
-    "RSI",
+    "MINUS",
+    "PLUS",
     "TRUE_RANGE",
+    "UP",
+    "memory_bars",
+    "rsi_of",
     "wilder_columns",
     "wilder_mean",
     "wilder_scan",
