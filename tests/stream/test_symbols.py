@@ -1,0 +1,52 @@
+"""Which symbols are followed: the screened ones; before the first prefilter, or when it kept none, the universe."""
+
+from __future__ import annotations
+
+import pytest
+
+from aione.errors import InvalidInput
+from aione.prefilter import PrefilterResult
+from aione.store import keys
+from aione.store.state import StateStore
+from aione.stream.symbols import Wanted, read_wanted
+from aione.venue.universe import Universe
+from config.models import SymbolInfo
+
+
+def universe(*symbols):
+    infos = tuple(
+        SymbolInfo(symbol=symbol, base_asset=symbol[:-4], quote_asset="USDT", contract_type="PERPETUAL",
+                   underlying_type="COIN", status="TRADING", onboard_ms=0, delivery_ms=1, tick_size=0.1, step_size=0.1)
+        for symbol in symbols
+    )  # fmt: skip
+    return Universe(symbols, infos, {}, 1)
+
+
+def screened(*symbols):
+    return PrefilterResult(symbols, [], [], {}, 0, 0, 0.0, 1)
+
+
+async def test_before_anything_is_known_nothing_is_wanted(redis):
+    assert await read_wanted(StateStore(redis)) == Wanted()
+
+
+async def test_before_the_first_prefilter_the_bars_of_the_universe_are_followed(redis):
+    state = StateStore(redis)
+    await state.save_universe(universe("ETHUSDT", "BTCUSDT"))
+    assert await read_wanted(state) == Wanted(("BTCUSDT", "ETHUSDT"), ())
+    await state.save_prefilter(screened())
+    assert await read_wanted(state) == Wanted(("BTCUSDT", "ETHUSDT"), ())
+
+
+async def test_the_screened_symbols_are_followed_in_an_order_that_ranks_do_not_change(redis):
+    state = StateStore(redis)
+    await state.save_universe(universe("ETHUSDT", "BTCUSDT", "XRPUSDT"))
+    for ranked in (("XRPUSDT", "BTCUSDT"), ("BTCUSDT", "XRPUSDT")):
+        await state.save_prefilter(screened(*ranked))
+        assert await read_wanted(state) == Wanted(("BTCUSDT", "XRPUSDT"), ("BTCUSDT", "XRPUSDT"))
+
+
+async def test_what_cannot_be_read_is_said(redis):
+    await redis.set(keys.prefilter_result(), b"{broken")
+    with pytest.raises(InvalidInput, match="prefilter"):
+        await read_wanted(StateStore(redis))
