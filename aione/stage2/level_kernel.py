@@ -212,25 +212,40 @@ def _sort(price: F8, n: int, order: NDArray[np.int64]) -> None:
 
 @jit
 def _merge(found: Any, n: int, width: float, last: float, order: NDArray[np.int64], merged: Any) -> int:
-    """Let the heaviest candidate take in its neighbours, again and again; return the number of levels, sorted.
+    """Merge the candidates, sorted by ``order``; return the number of levels, sorted by price.
 
-    Of equally heavy ones the nearer to the close comes first. ``order`` holds the candidates that are left.
+    A gap wider than ``width`` parts what cannot merge, so each stretch between two gaps is merged by itself.
+    """
+    price = found[0]
+    count, start = 0, 0
+    for i in range(n):
+        if i + 1 == n or price[order[i + 1]] - price[order[i]] > width:
+            count = _merge_stretch(found, order, start, i + 1, width, last, merged, count)
+            start = i + 1
+    return count
+
+
+@jit
+def _merge_stretch(
+    found: Any, order: NDArray[np.int64], start: int, end: int, width: float, last: float, merged: Any, count: int
+) -> int:
+    """Let the heaviest candidate take in its neighbours, again and again; return how many levels there are then.
+
+    Of equally heavy ones the nearer to the close comes first. ``order[start:end]`` holds the candidates that are left.
     """
     price, weight, age, kind = found
     m_price, m_strength, m_age, m_what = merged
-    left, count = n, 0
-    while left > 0:
-        at, best = 0, order[0]
-        for i in range(1, left):
+    while end > start:
+        at, best = start, order[start]
+        for i in range(start + 1, end):
             rival = order[i]
-            if weight[rival] < weight[best]:
-                continue
-            if weight[rival] > weight[best] or abs(price[rival] - last) < abs(price[best] - last):
+            nearer = abs(price[rival] - last) < abs(price[best] - last)
+            if weight[rival] > weight[best] or (weight[rival] == weight[best] and nearer):
                 at, best = i, rival
         first, stop = at, at + 1
-        while first > 0 and price[best] - price[order[first - 1]] <= width:
+        while first > start and price[best] - price[order[first - 1]] <= width:
             first -= 1
-        while stop < left and price[order[stop]] - price[best] <= width:
+        while stop < end and price[order[stop]] - price[best] <= width:
             stop += 1
         miss, youngest = 1.0, age[best]
         for i in range(first, stop):
@@ -238,19 +253,16 @@ def _merge(found: Any, n: int, width: float, last: float, order: NDArray[np.int6
             youngest = min(youngest, age[order[i]])
         place = count
         while place > 0 and m_price[place - 1] > price[best]:
-            m_price[place], m_strength[place], m_age[place] = (
-                m_price[place - 1],
-                m_strength[place - 1],
-                m_age[place - 1],
-            )
+            m_price[place], m_strength[place] = m_price[place - 1], m_strength[place - 1]
+            m_age[place] = m_age[place - 1]
             m_what[place, 0], m_what[place, 1] = m_what[place - 1, 0], m_what[place - 1, 1]
             place -= 1
         m_price[place], m_strength[place], m_age[place] = price[best], 1.0 - miss, youngest
         m_what[place, 0], m_what[place, 1] = kind[best], stop - first
         count += 1
-        for i in range(stop, left):
+        for i in range(stop, end):
             order[first + i - stop] = order[i]
-        left -= stop - first
+        end -= stop - first
     return count
 
 

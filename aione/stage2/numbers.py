@@ -10,11 +10,11 @@ from aione.panel import F8
 
 
 def known_mean(terms: Sequence[F8], weights: Sequence[float]) -> F8:
-    """Return the weighted mean of the known terms, ``(S,)``; NaN where none is known.
+    """Return the weighted mean of the known terms; NaN where none is known.
 
     Parameters
     ----------
-    terms : N arrays float64 (S,)
+    terms : N arrays float64 of one shape
     weights : N floats >= 0
         Not all 0.
 
@@ -23,7 +23,8 @@ def known_mean(terms: Sequence[F8], weights: Sequence[float]) -> F8:
     >>> known_mean([np.array([1.0, 1.0, np.nan]), np.array([0.0, np.nan, np.nan])], [1.0, 3.0])
     array([0.25, 1.  ,  nan])
     """
-    values, shares = np.array(terms), np.array(weights)[:, None]
+    values = np.array(terms)
+    shares = np.array(weights).reshape(-1, *(1 for _ in terms[0].shape))
     unknown = np.isnan(values)
     values[unknown] = 0.0
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -103,9 +103,20 @@ TABLE: Final = (
 """Asked from the top; the first row that holds gives the recommendation. The last one always holds."""
 
 _EDGE: Final = 0.5
-_IN_GROUP: Final = {group: np.array([name in members for name in SCENARIOS]) for group, members in _GROUPS.items()}
 _SIDE: Final = np.array([SCENARIO_SIDES[name] for name in SCENARIOS], dtype=np.int8)
-_WORD_INDEX: Final = {word: tuple(RECOMMENDATIONS.index(name) for name in both) for word, both in WORDS.items()}
+_WORD_INDEX: Final = {
+    word: np.array([RECOMMENDATIONS.index(name) for name in both], dtype=np.int8) for word, both in WORDS.items()
+}
+
+
+def _allowed(group: str, risk: tuple[str, str]) -> B1:
+    """Return which scenario meets which risk class in a row, bool (10, 4)."""
+    lowest, highest = (RISK_CLASSES.index(name) for name in risk)
+    risks = [lowest <= index <= highest for index in range(len(RISK_CLASSES))]
+    return np.outer([name in _GROUPS[group] for name in SCENARIOS], risks).astype(np.bool_)
+
+
+_ALLOWED: Final = {(row.group, row.risk): _allowed(row.group, row.risk) for row in TABLE}
 
 
 def recommend(
@@ -138,32 +149,39 @@ def recommend(
     'STRONG_BUY'
     """
     found = np.full(len(direction), NONE, dtype=np.int8)
-    open_rows = ~np.isnan(direction)
+    side = np.sign(direction)
+    facts = {
+        "agreement": _SIDE[scenario] * side,
+        "strength": np.abs(direction),
+        "confidence": confidence,
+        "room": side * location,
+        "edge": np.abs(location),
+    }
     down = (direction < 0).astype(np.int64)
+    open_rows = ~np.isnan(direction)
     for row in TABLE:
-        holds = open_rows & _holds(row, scenario, direction, confidence, risk_class, location, thresholds)
-        found[holds] = np.array(_WORD_INDEX[row.word], dtype=np.int8)[down[holds]]
-        open_rows &= ~holds
+        holds = open_rows & _ALLOWED[row.group, row.risk][scenario, risk_class]
+        if holds.any():
+            holds &= _holds(row, facts, thresholds)
+            found[holds] = _WORD_INDEX[row.word][down[holds]]
+            open_rows &= ~holds
     return found
 
 
-def _holds(
-    row: Row, scenario: I1, direction: F8, confidence: F8, risk_class: I1, location: F8, thresholds: RecoThresholds
-) -> B1:
-    lowest, highest = (RISK_CLASSES.index(name) for name in row.risk)
-    holds = _IN_GROUP[row.group][scenario] & (risk_class >= lowest) & (risk_class <= highest)
-    agreement = _SIDE[scenario] * np.sign(direction)
+def _holds(row: Row, facts: Mapping[str, F8], thresholds: RecoThresholds) -> B1:
+    """Return where the conditions of a row hold, other than its scenarios and risk classes."""
+    holds = np.ones(facts["strength"].shape, dtype=np.bool_)
     if row.against:
-        holds &= agreement < 0
+        holds &= facts["agreement"] < 0
     if row.towards is not None:
         least = thresholds.strong_direction if row.towards == "strong" else thresholds.entry_direction
-        holds &= (np.abs(direction) >= least) & (agreement >= 0)
+        holds &= (facts["strength"] >= least) & (facts["agreement"] >= 0)
     if row.is_confident:
-        holds &= confidence >= thresholds.strong_confidence
+        holds &= facts["confidence"] >= thresholds.strong_confidence
     if row.room > -1.0:
-        holds &= np.sign(direction) * location >= row.room
+        holds &= facts["room"] >= row.room
     if row.at_edge:
-        holds &= np.abs(location) >= _EDGE
+        holds &= facts["edge"] >= _EDGE
     return holds
 
 

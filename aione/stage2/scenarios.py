@@ -15,6 +15,7 @@ from aione.stage2.numbers import clip01, known_mean, or_zero, ramp
 from config.models import RecoThresholds, Scenario
 
 SCENARIOS: Final[tuple[str, ...]] = get_args(Scenario)
+_SIDES: Final = np.array([[1.0], [-1.0]])
 UNCERTAIN: Final = SCENARIOS.index("UNCERTAIN")
 
 SCENARIO_SIDES: Final[Mapping[str, int]] = {
@@ -40,15 +41,15 @@ def scenario_scores(factors: F8, readings: Readings, market: MarketSnapshot, thr
     """
     named = dict(zip(FACTORS, factors, strict=True))
     with np.errstate(invalid="ignore", divide="ignore"):
-        bull, bear = _one_side(named, 1.0, readings), _one_side(named, -1.0, readings)
+        breakout, reversal, control = _sided(factors, readings)
         scores = {
-            "BULLISH_BREAKOUT": bull[0],
-            "BEARISH_BREAKDOWN": bear[0],
-            "BULLISH_REVERSAL": bull[1],
-            "BEARISH_REVERSAL": bear[1],
-            "BULLISH_CONTROL": bull[2],
-            "BEARISH_CONTROL": bear[2],
-            "RANGE_BOUND": _range_bound(named, readings),
+            "BULLISH_BREAKOUT": breakout[0],
+            "BEARISH_BREAKDOWN": breakout[1],
+            "BULLISH_REVERSAL": reversal[0],
+            "BEARISH_REVERSAL": reversal[1],
+            "BULLISH_CONTROL": control[0],
+            "BEARISH_CONTROL": control[1],
+            "RANGE_BOUND": _calm(named, readings) * _inside(factors),
             "HIGH_VOLATILITY": _high_volatility(named, readings, thresholds),
             "MANIPULATED": manipulation(readings, market),
             "UNCERTAIN": np.where(np.isnan(readings["close"]), np.nan, thresholds.scenario_floor),
@@ -94,30 +95,36 @@ def _evidence(parts: Sequence[F8], weights: Sequence[float]) -> F8:
     return np.where(known, 1.0 - rest, np.nan)
 
 
-def _one_side(factors: Mapping[str, F8], side: float, readings: Readings) -> tuple[F8, F8, F8]:
-    """Return breakout, reversal and control towards ``side``."""
-    towards = {name: clip01(side * factor) for name, factor in factors.items()}
-    against_trend = clip01(-3.0 * side * factors["trend"])
-    activity = ramp(readings["volume_z"], 0.0, 3.0)
+def _sided(factors: F8, readings: Readings) -> tuple[F8, F8, F8]:
+    """Return breakout, reversal and control towards each side, float64 (2, S) each: up first, down second."""
+    both = _SIDES * factors[:, None]
+    towards = dict(zip(FACTORS, clip01(both), strict=True))
+    signed = dict(zip(FACTORS, both, strict=True))
+    like = np.ones_like(towards["trend"])
+    activity = ramp(readings["volume_z"], 0.0, 3.0) * like
     broke = towards["breakout"]
     pressed = known_mean([broke, towards["flow"], activity], [2.0, 1.0, 1.0])
-    breakout = np.where(broke > 0.0, pressed, np.where(np.isnan(broke), np.nan, 0.0))
-    exhausted = clip01(side * (50.0 - readings["rsi"]) / 20.0)
+    breakout = np.where(broke > 0.0, pressed, 0.0 * broke)
+    exhausted = clip01(_SIDES * (50.0 - readings["rsi"]) / 20.0)
     stretched = [towards["divergence"], towards["vwap"], towards["location"], exhausted]
     setup = _evidence(stretched, [0.6, 0.5, 0.35, 0.5])
-    wick = readings["lower_wick_frac"] if side > 0 else readings["upper_wick_frac"]
-    turning = _evidence([towards["divergence"], towards["flow"], ramp(wick, 0.3, 0.7)], [0.8, 0.8, 0.6])
-    reversal = setup * against_trend * (0.4 + 0.6 * turning)
-    reversal = reversal * (1.0 - clip01(np.abs(or_zero(factors["breakout"]))))
-    straight = clip01(readings["efficiency_ratio"] / 0.35)
+    wick = ramp(np.stack([readings["lower_wick_frac"], readings["upper_wick_frac"]]), 0.3, 0.7)
+    turning = _evidence([towards["divergence"], towards["flow"], wick], [0.8, 0.8, 0.6])
+    reversal = setup * clip01(-3.0 * signed["trend"]) * (0.4 + 0.6 * turning) * _inside(factors)
+    straight = clip01(readings["efficiency_ratio"] / 0.35) * like
     driven = known_mean([towards["trend"], towards["momentum"], straight], [2.0, 1.2, 0.8])
-    control = np.where(towards["trend"] > 0.0, driven, np.where(np.isnan(towards["trend"]), np.nan, 0.0))
+    control = np.where(towards["trend"] > 0.0, driven, 0.0 * towards["trend"])
     return breakout, reversal, control * (1.0 - or_zero(broke))
 
 
-def _range_bound(factors: Mapping[str, F8], readings: Readings) -> F8:
-    """Return how little goes anywhere: no trend, no straightness, no ADX, no breakout."""
-    calm = known_mean(
+def _inside(factors: F8) -> F8:
+    """Return 1 within the range, less the further outside; 1 where the range is unknown."""
+    return 1.0 - clip01(np.abs(or_zero(factors[FACTORS.index("breakout")])))
+
+
+def _calm(factors: Mapping[str, F8], readings: Readings) -> F8:
+    """Return how little goes anywhere: no trend, no straightness, no ADX, no momentum."""
+    return known_mean(
         [
             1.0 - clip01(1.6 * np.abs(factors["trend"])),
             ramp(readings["efficiency_ratio"], 0.35, 0.05),
@@ -126,7 +133,6 @@ def _range_bound(factors: Mapping[str, F8], readings: Readings) -> F8:
         ],
         [1.5, 1.0, 1.0, 0.5],
     )
-    return calm * (1.0 - clip01(np.abs(or_zero(factors["breakout"]))))
 
 
 def _high_volatility(factors: Mapping[str, F8], readings: Readings, thresholds: RecoThresholds) -> F8:
