@@ -12,6 +12,9 @@ Words and dictionaries are made by `Stage2Result.view`, for one symbol at a time
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +31,9 @@ from aione.stage2.confidence import (
     raw_confidence,
     scenario_weights,
 )
-from aione.stage2.context import market_context
+from aione.stage2.context import Context, market_context
 from aione.stage2.factors import FACTORS, directional_factors
-from aione.stage2.levels import price_levels
+from aione.stage2.levels import Levels, price_levels
 from aione.stage2.recommend import NONE, gate, recommend
 from aione.stage2.result import STATUSES, Stage2Result
 from aione.stage2.risk import Plan, make_plan, risk_class, tick_sizes
@@ -73,15 +76,9 @@ def run_stage2(
     if not config.switches.use_qde:
         return _nothing(panel.symbols, settings)
     close, atr = readings["close"], readings["atr"]
-    profile = (readings["poc"], readings["vah"], readings["val"])
-    previous_day = (readings["prev_day_high"], readings["prev_day_low"], readings["prev_day_close"])
-    levels = price_levels(panel, daily, atr, profile, previous_day, config.levels)
+    levels = _levels(panel, daily, readings, settings)
     context = market_context(levels, close, atr)
-    factors = directional_factors(readings, market, context)
-    for index, name in enumerate(FACTORS):
-        if not config.switches.factors.get(name, True):
-            factors[index] = np.nan
-    factors[:, np.isnan(close)] = np.nan
+    factors = _factors(readings, market, context, settings)
     scores = scenario_scores(factors, readings, market, config.thresholds)
     scenario = best_scenario(scores, config.thresholds)
     aim = direction(factors, scenario, scenario_weights(config))
@@ -112,13 +109,7 @@ def run_stage2(
         gate_reason=reason,
         side=side,
         is_signal=stage1.alert & (side != 0),
-        plan_side=plan.side,
-        entry=plan.entry,
-        sl=plan.sl,
-        tp=plan.tp,
-        rr=plan.rr,
-        rr_mean=plan.rr_mean,
-        swapped=plan.swapped,
+        **_plan_columns(plan),
         risk_class=danger,
         anomalies=anomalies(panel, readings, market, stage1.thresholds, config.thresholds),
         levels=levels,
@@ -135,6 +126,27 @@ def _check(panel: BarPanel, readings: Readings, market: MarketSnapshot, stage1: 
         raise InvalidInput(
             f"readings must be of the panel's last bar {panel.open_time_ms[-1]}, were of {readings.open_time_ms}"
         )
+
+
+def _levels(panel: BarPanel, daily: BarPanel | None, readings: Readings, settings: Settings) -> Levels:
+    profile = (readings["poc"], readings["vah"], readings["val"])
+    previous_day = (readings["prev_day_high"], readings["prev_day_low"], readings["prev_day_close"])
+    return price_levels(panel, daily, readings["atr"], profile, previous_day, settings.STAGE2_CONFIG.levels)
+
+
+def _factors(readings: Readings, market: MarketSnapshot, context: Context, settings: Settings) -> F8:
+    """Return the factors, NaN where they are switched off and for symbols without their last bar."""
+    factors = directional_factors(readings, market, context)
+    for index, name in enumerate(FACTORS):
+        if not settings.STAGE2_CONFIG.switches.factors.get(name, True):
+            factors[index] = np.nan
+    factors[:, np.isnan(readings["close"])] = np.nan
+    return factors
+
+
+def _plan_columns(plan: Plan) -> dict[str, Any]:
+    columns = {field.name: getattr(plan, field.name) for field in fields(plan)}
+    return columns | {"plan_side": columns.pop("side")}
 
 
 def _sides(reco: I1, settings: Settings) -> I1:

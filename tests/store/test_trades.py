@@ -10,6 +10,8 @@ import pytest
 import redis.asyncio as aioredis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from aione.errors import InvalidInput, ServiceUnavailable
 from aione.stage3.book import TradeBook
@@ -227,7 +229,7 @@ async def test_a_stream_that_no_writer_of_ours_wrote_is_refused(redis):
 
 
 async def test_a_redis_that_is_away_is_named():
-    store = TradeStore(aioredis.Redis(port=1, socket_connect_timeout=0.2))
+    store = TradeStore(aioredis.Redis(port=1, retry=Retry(NoBackoff(), 0)))
     with pytest.raises(ServiceUnavailable, match="appending trade events"):
         await store.append(life())
     with pytest.raises(ServiceUnavailable, match="loading trades"):
