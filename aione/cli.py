@@ -93,7 +93,7 @@ def sim(
     from aione.sim import run_sim  # noqa: PLC0415
 
     choice = MarketChoice(replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
-    run_sim(make_market(choice), port=port)
+    run_sim(make_market(choice), port=port, on_ready=lambda server: print(f"{server.rest_url}  {server.ws_url}"))  # noqa: T201
 
 
 @app.command()

@@ -40,7 +40,7 @@ def round_to_tick(price: float, tick_size: float, towards: Literal["nearest", "d
         whole = nearest
     else:
         whole = floor(steps) if towards == "down" else ceil(steps)
-    return float(Decimal(whole) * Decimal(repr(tick_size)))
+    return float(Decimal(whole) * Decimal(repr(float(tick_size))))
 
 
 def price_decimals(tick_size: float) -> int:
@@ -51,7 +51,7 @@ def price_decimals(tick_size: float) -> int:
     >>> price_decimals(0.0001), price_decimals(5.0)
     (4, 0)
     """
-    exponent = Decimal(repr(tick_size)).normalize().as_tuple().exponent
+    exponent = Decimal(repr(float(tick_size))).normalize().as_tuple().exponent
     return max(0, -int(exponent))
 
 

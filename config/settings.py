@@ -45,7 +45,9 @@ Recommendation = Literal[
 AssetState = Literal["init", "alert", "normal", "no_trade", "no_data", "syncing", "error"]
 
 ENV_PREFIX = "AIONE_"
-PROCESS_VARIABLES = frozenset({"AIONE_HOME", "AIONE_PROFILE", "AIONE_STREAM_SHARD", "AIONE_REST_URL", "AIONE_WS_URL"})
+PROCESS_VARIABLES = frozenset(
+    {"AIONE_HOME", "AIONE_PROFILE", "AIONE_PART_OF", "AIONE_STREAM_SHARD", "AIONE_REST_URL", "AIONE_WS_URL"}
+)
 """Variables that say where a process runs and with what; they override no constant of their own name."""
 
 

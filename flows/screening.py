@@ -26,7 +26,7 @@ async def screening() -> State[Any] | dict[str, Any]:
     if reason:
         return Completed(name="Skipped", message=reason)
     async with connected() as runtime:
-        bar_time_ms = bar_before(planned_ms + runtime.clock_offset_ms)
+        bar_time_ms = bar_before(runtime.exchange_ms(planned_ms))
         reason = await skip_reason(runtime, bar_time_ms)
         if reason:
             return Completed(name="Skipped", message=reason)

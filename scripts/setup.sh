@@ -25,7 +25,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 
 echo "setup: installing $lock into $venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$lock"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 "$venv/bin/python" -m compileall -q aione flows tasks blocks config deployments || true
 echo "setup: compiling the numeric kernels"

@@ -9,9 +9,10 @@ from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact,
 from prefect.cache_policies import NO_CACHE
 
 from aione.prefilter import PrefilterResult
-from aione.screening.history import HistoryReport, Progress, preload_history
+from aione.screening.history import HistoryReport, preload_history
 from aione.screening.refresh import Candidates, find_candidates, screen_candidates
 from aione.screening.runtime import Runtime
+from aione.store.cycles import Progress
 from tasks.retrying import worth_a_retry
 
 

@@ -14,6 +14,7 @@ import httpx
 
 from aione.errors import InvalidInput, ServiceUnavailable
 
+BUSY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 _FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
 
 
@@ -76,6 +77,11 @@ async def _call(api_url: str, method: str, path: str, body: Mapping[str, Any] | 
     try:
         async with httpx.AsyncClient(timeout=20.0, trust_env=False) as client:
             reply = await client.request(method, url, json=body)
+            for pause_s in BUSY_PAUSES_S:
+                if reply.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    break
+                await asyncio.sleep(pause_s)  # its database is busy, and it asks to be asked again
+                reply = await client.request(method, url, json=body)
     except httpx.HTTPError as error:
         raise ServiceUnavailable(f"Prefect at {api_url} does not answer: {error or type(error).__name__}") from error
     if reply.status_code in {404, 409, 422}:

@@ -27,11 +27,15 @@ def free_port() -> int:
 def die_with_parent() -> None:
     """Ask the kernel to end this process when its parent ends, however that ends (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Child:
-    """A process that the supervisor started; its output goes to ``logs/<name>.log`` of the home."""
+    """A process that the supervisor started; its output goes to ``logs/<name>.log`` of the home.
+
+    It has a process group of its own: a Ctrl-C in the terminal reaches the supervisor alone, which ends its parts in
+    the order in which they need each other.
+    """
 
     def __init__(
         self, name: str, command: Sequence[str], environ: Mapping[str, str], log: Path, directory: Path
@@ -64,6 +68,7 @@ class Child:
                 env=self._environ,
                 cwd=self._directory,
                 preexec_fn=die_with_parent,
+                start_new_session=True,
             )
 
     async def ready(self, probe: Callable[[], Awaitable[bool]], timeout_s: float) -> None:

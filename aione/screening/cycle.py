@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-
-import orjson
 
 from aione.errors import AioneError
 from aione.metrics import Sample, push
@@ -18,9 +17,8 @@ from aione.screening.assets import build_assets
 from aione.screening.load import Loaded
 from aione.screening.runtime import Runtime, local_ms
 from aione.stage3.step import step_trades
-from aione.store import keys
+from config.settings import RECOMMENDATIONS
 
-CYCLES_KEPT: Final = 3000
 APPEND_ATTEMPTS: Final = 3
 
 
@@ -39,7 +37,6 @@ class Cycle:
     bar_time_ms: int
     scheduled_ms: int
     published_ms: int
-    number: int
     seq: int
     universe: int
     screened: int
@@ -83,8 +80,8 @@ class Cycle:
 
 async def skip_reason(runtime: Runtime, bar_time_ms: int) -> str | None:
     """Return why this minute needs no cycle: it was published already, or there is nothing to screen yet."""
-    newest = await runtime.redis.xrevrange(keys.cycles(), count=1)
-    if newest and int(newest[0][1][b"bar_time_ms"]) >= bar_time_ms:
+    last = await runtime.cycles.last_bar_ms()
+    if last is not None and last >= bar_time_ms:
         return f"the bar of {datetime.fromtimestamp(bar_time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC is published already"
     if await runtime.states.load_prefilter() is None:
         return "there is no screened universe yet; the preload and prefilter flows make it"
@@ -132,7 +129,6 @@ async def publish_cycle(
     book = await runtime.trades.load()
     settings = runtime.settings
     assets = build_assets(loaded, found, scored, book.open, settings)
-    number = int(await runtime.redis.xlen(keys.cycles())) + 1
     counters = Counters(
         universe=len(loaded.infos),
         screened=len(loaded.panel.symbols),
@@ -157,7 +153,6 @@ async def publish_cycle(
         bar_time_ms=loaded.bar_time_ms,
         scheduled_ms=scheduled_ms,
         published_ms=local_ms(),
-        number=number,
         seq=published.seq,
         universe=counters.universe,
         screened=counters.screened,
@@ -174,22 +169,23 @@ async def publish_cycle(
 
 
 async def _record(runtime: Runtime, cycle: Cycle, found: Found, scored: Scored) -> None:
-    await runtime.redis.xadd(
-        keys.cycles(),
-        {"bar_time_ms": cycle.bar_time_ms, "cycle": orjson.dumps(cycle.summary())},
-        maxlen=CYCLES_KEPT,
-        approximate=True,
-    )
+    held = Counter(str(asset.recommendation) for asset in cycle.assets)
+    await runtime.cycles.append(cycle.bar_time_ms, cycle.summary())
     await push(
         runtime.redis,
         [
             Sample("stage1_cycle_seconds", found.seconds),
             Sample("stage2_cycle_seconds", scored.seconds),
-            Sample("aione_cycles_total", 1),
-            Sample("aione_cycle_lateness_seconds", (cycle.published_ms - cycle.scheduled_ms) / 1000),
+            Sample("aione_cycles_total", labels={"outcome": "completed"}),
+            Sample("aione_cycle_seconds", (cycle.published_ms - cycle.scheduled_ms) / 1000),
+            Sample("aione_published_total", labels={"type": "snapshot"}),
+            Sample("aione_snapshot_seq", cycle.seq),
+            Sample("aione_symbols", cycle.universe, {"stage": "universe"}),
+            Sample("aione_symbols", cycle.screened, {"stage": "screened"}),
+            Sample("aione_symbols", cycle.alerts, {"stage": "alerted"}),
             Sample("aione_alerts", cycle.alerts),
             Sample("aione_open_trades", cycle.open_trades),
-            Sample("aione_snapshot_seq", cycle.seq),
+            *(Sample("aione_recommendations", held[name], {"recommendation": name}) for name in RECOMMENDATIONS),
         ],
     )
 

@@ -8,17 +8,8 @@ from typing import Any
 
 from aione.panel import DAY_MS, MINUTE_MS
 from aione.screening.runtime import Runtime
-from aione.store import keys
+from aione.store.cycles import Progress
 from aione.venue.history import PreloadReport, preload
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far long work is."""
-
-    step: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +30,7 @@ OnProgress = Callable[[Progress], Awaitable[None]]
 async def preload_history(runtime: Runtime, symbols: Sequence[str], on_progress: OnProgress) -> HistoryReport:
     """Fetch ``PRELOAD_1M_LOOKBACK_INIT`` minutes and ``PRELOAD_DAILY_DAYS`` days where the rings lack them.
 
-    Progress goes to ``on_progress`` and to the Redis hash that `aione up` shows.
+    Progress goes to ``on_progress`` and to where `aione up` looks for it.
     """
     settings = runtime.settings
     now_ms = runtime.now_ms()
@@ -50,9 +41,7 @@ async def preload_history(runtime: Runtime, symbols: Sequence[str], on_progress:
 
     async def tell(done: int, _: int, symbol: str) -> None:
         progress = Progress(symbol, before + done, total)
-        await runtime.redis.hset(
-            keys.progress(), mapping={"step": progress.step, "done": progress.done, "total": progress.total}
-        )
+        await runtime.cycles.tell_progress(progress)
         await on_progress(progress)
 
     reports = []
@@ -74,8 +63,8 @@ async def preload_history(runtime: Runtime, symbols: Sequence[str], on_progress:
             )
         )
         before += len(symbols)
-    await runtime.redis.delete(keys.progress())
+    await runtime.cycles.tell_progress(None)
     return HistoryReport(*reports)
 
 
-__all__ = ["HistoryReport", "OnProgress", "Progress", "preload_history"]
+__all__ = ["HistoryReport", "OnProgress", "preload_history"]

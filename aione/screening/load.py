@@ -81,7 +81,7 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
     if not symbols:
         raise InsufficientData("no symbol passed the prefilter")
     missing = await _wait_for_bars(runtime, symbols, bar_time_ms)
-    warnings = [f"universe: {prefilter.warning}"] if getattr(prefilter, "warning", None) else []
+    warnings = [f"the universe is stale: {universe.stale_reason}"] if universe.is_stale else []
     if missing:
         missing = await _fetch_missing(runtime, missing, bar_time_ms, warnings)
     settings = runtime.settings

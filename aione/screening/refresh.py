@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aione.errors import RequestRejected
+from aione.errors import RequestRejected, VenueError
 from aione.indicators.readings import compute_readings
 from aione.metrics import Sample, push
 from aione.panel import MINUTE_MS
@@ -23,7 +23,7 @@ from aione.prefilter import Prefilter, PrefilterResult
 from aione.screening.context import ContextSample, save_context
 from aione.screening.runtime import Runtime
 from aione.venue.universe import Universe, select_universe
-from aione.venue.wire import Depth
+from aione.venue.wire import BookTicker, Depth, PremiumIndex
 
 T = TypeVar("T")
 
@@ -51,6 +51,14 @@ async def find_candidates(runtime: Runtime) -> Candidates:
     VenueError
         The exchange does not serve us; the last good universe stays, marked as stale.
     """
+    try:
+        return await _find_candidates(runtime)
+    except VenueError as error:
+        await runtime.states.mark_universe_stale(str(error))
+        raise
+
+
+async def _find_candidates(runtime: Runtime) -> Candidates:
     started = time.perf_counter()
     rest, states = runtime.rest, runtime.states
     now_ms = runtime.now_ms()
@@ -66,7 +74,29 @@ async def find_candidates(runtime: Runtime) -> Candidates:
         {row.symbol: (row.ask - row.bid) / ((row.ask + row.bid) / 2) for row in books if row.bid > 0 and row.ask > 0},
     )
     mark_price = {row.symbol: row.mark_price for row in premiums}
+    await _seed_quotes(runtime, symbols, books, premiums)
     return Candidates(universe, chain, tuple(symbols), mark_price, time.perf_counter() - started)
+
+
+async def _seed_quotes(
+    runtime: Runtime, symbols: Sequence[str], books: Sequence[BookTicker], premiums: Sequence[PremiumIndex]
+) -> None:
+    """Give a first quote to symbols that the stream has not seen yet; what it has seen is newer."""
+    streamed = await runtime.states.load_book_tickers(symbols)
+    new = set(symbols) - streamed.keys()
+    marks = {row.symbol: row for row in premiums}
+    rows = {}
+    for book in books:
+        if book.symbol in new and book.bid > 0 and book.ask > 0:
+            mark = marks.get(book.symbol)
+            rows[book.symbol] = {
+                "bid": book.bid,
+                "ask": book.ask,
+                "mark_price": mark.mark_price if mark else None,
+                "funding_rate": float(mark.last_funding_rate) if mark and mark.last_funding_rate else None,
+                "event_ms": book.time_ms or runtime.now_ms(),
+            }
+    await runtime.states.save_book_tickers(rows)
 
 
 async def screen_candidates(runtime: Runtime, found: Candidates) -> PrefilterResult:

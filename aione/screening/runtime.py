@@ -11,6 +11,7 @@ import redis.asyncio as aioredis
 
 from aione.publish.publisher import Publisher
 from aione.store.connect import connect
+from aione.store.cycles import CycleLog
 from aione.store.rings import BarRings
 from aione.store.state import StateStore
 from aione.store.trades import TradeStore
@@ -33,11 +34,15 @@ class Runtime:
     states: StateStore
     trades: TradeStore
     publisher: Publisher
-    clock_offset_ms: int
+    cycles: CycleLog
 
     def now_ms(self) -> int:
         """Return the exchange's time, UTC epoch milliseconds."""
-        return local_ms() + self.clock_offset_ms
+        return self.rest.clock.now_ms()
+
+    def exchange_ms(self, moment_ms: int) -> int:
+        """Return what the exchange's clock shows at a moment of this machine's clock."""
+        return moment_ms + round(self.rest.clock.offset_ms())
 
 
 def local_ms() -> int:
@@ -60,8 +65,7 @@ async def open_runtime(settings: Settings, redis_url: str) -> AsyncIterator[Runt
     try:
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
-            before = local_ms()
-            server = await rest.server_time()
+            await rest.server_time()
             yield Runtime(
                 settings,
                 redis,
@@ -71,7 +75,7 @@ async def open_runtime(settings: Settings, redis_url: str) -> AsyncIterator[Runt
                 StateStore(redis),
                 TradeStore(redis),
                 Publisher(redis, settings),
-                server - (before + local_ms()) // 2,
+                CycleLog(redis),
             )
     finally:
         await redis.aclose()
