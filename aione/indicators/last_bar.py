@@ -186,7 +186,7 @@ def _volume(
         imbalances(volume[first : t + 1], taker[first : t + 1], p.imbalance_bars, work[0], work[1])
         o[2] = work[1, count - 1]
         o[3] = z_at(work[1], count - 1, p.imbalance_lookback, KNOWN_SHARE)
-    o[4], o[5], o[6] = vwap_at(high, low, close, volume, t, p.session_bars)
+    o[4], o[5], o[6] = vwap_at(high, low, close, volume, t, p.session_bars, work[0])
 
 
 @row_jit
@@ -278,6 +278,7 @@ def _last_bar(
     rsi = np.empty(min(t + 1, p.div_lookback))
     memory = max(memory_bars(p.wilder_period, trail.shape[1]), _MOVE_LOOKBACK, p.div_lookback) + 1
     longest = max(n_returns, p.imbalance_lookback + p.imbalance_bars, p.volume_lookback, _MOVE_LOOKBACK + 2 * _MARGIN)
+    longest = max(longest, p.session_bars)
     work = np.empty((4, longest))
     ratios, returns, market = np.empty((2, n_returns + 1)), np.empty(n_returns), np.empty(n_returns)
     bars = np.empty((2, 3, close.shape[1] // FRAMES[0] + 1))

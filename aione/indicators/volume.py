@@ -246,44 +246,55 @@ def session_vwap(high: F8, low: F8, close: F8, volume: F8, window: I8) -> tuple[
     return out[0], out[1], out[2]
 
 
-@regrouping_jit
-def vwap_at(high: F8, low: F8, close: F8, volume: F8, t: int, bars: int) -> tuple[float, float, float]:
-    """Row function of `session_vwap`; prices are summed as distances from bar ``t``'s so that no digits are lost.
+@row_jit
+def vwap_at(high: F8, low: F8, close: F8, volume: F8, t: int, bars: int, work: F8) -> tuple[float, float, float]:
+    """Row function of `session_vwap`; ``work`` holds ``bars`` values.
 
-    Sums of high, low and close stand for three typical prices until the end.
+    Prices are summed as distances from bar ``t``'s, so that no digits are lost, and high, low and close stand for
+    three typical prices until the end.
     """
-    now = high[t] + low[t] + close[t]
     first = max(0, t - bars + 1)
     h, low_, c, v = high[first : t + 1], low[first : t + 1], close[first : t + 1], volume[first : t + 1]
-    known, weight, total, squares = float(len(v)), 0.0, 0.0, 0.0
+    now = high[t] + low[t] + close[t]
     for i in range(len(v)):
-        x = h[i] + low_[i] + c[i] - now
-        weight += v[i]
-        total += v[i] * x
-        squares += v[i] * x * x
-    if isnan(weight + total):
-        known, weight, total, squares = 0.0, 0.0, 0.0, 0.0
-        for i in range(len(v)):
-            x = h[i] + low_[i] + c[i] - now
-            if not isnan(v[i] * x):
-                known += 1.0
-                weight += v[i]
-                total += v[i] * x
-                squares += v[i] * x * x
+        work[i] = h[i] + low_[i] + c[i] - now
+    known, weight, total, squares = weighted_sums(work, v)
     if not (known >= KNOWN_SHARE * bars and weight > 0.0):
         return np.nan, np.nan, np.nan
     mean, mean_square = total / weight, squares / weight
     spread = mean_square - mean * mean
-    z = (3.0 * close[t] - now - mean) / np.sqrt(spread) if spread > ROUNDING * mean_square else np.nan
-    vwap = (now + mean) / 3.0
+    above = (high[t] - close[t]) + (low[t] - close[t]) + mean
+    vwap = close[t] + above / 3.0
+    z = -above / np.sqrt(spread) if spread > ROUNDING * mean_square else np.nan
     return vwap, close[t] / vwap - 1.0, z
+
+
+@regrouping_jit
+def weighted_sums(x: F8, weights: F8) -> tuple[float, float, float, float]:
+    """Return how many are known, and the sums of the weights, of ``weight * x`` and of ``weight * x * x``."""
+    weight, total, squares = 0.0, 0.0, 0.0
+    for i in range(len(weights)):
+        weight += weights[i]
+        total += weights[i] * x[i]
+        squares += weights[i] * x[i] * x[i]
+    if not isnan(weight + total):
+        return float(len(weights)), weight, total, squares
+    known, weight, total, squares = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(weights)):
+        if not isnan(weights[i] * x[i]):
+            known += 1.0
+            weight += weights[i]
+            total += weights[i] * x[i]
+            squares += weights[i] * x[i] * x[i]
+    return known, weight, total, squares
 
 
 @jit
 def _session_vwap(high: F8, low: F8, close: F8, volume: F8, window: I8, out: F8) -> None:
+    work = np.empty(close.shape[1])
     for s in range(close.shape[0]):
         for t in range(close.shape[1]):
-            values = vwap_at(high[s], low[s], close[s], volume[s], t, window[t])
+            values = vwap_at(high[s], low[s], close[s], volume[s], t, window[t], work)
             out[0, s, t], out[1, s, t], out[2, s, t] = values
 
 

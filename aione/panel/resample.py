@@ -54,7 +54,7 @@ def resample(panel: BarPanel, minutes: int) -> BarPanel:
         name: getattr(panel, name)[:, window].reshape(symbols, count, size)
         for name in ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trade_count")
     }
-    valid: B1 = panel.valid[:, window].reshape(symbols, count, size).all(axis=2)
+    valid: B1 = np.asarray(panel.valid[:, window].reshape(symbols, count, size).all(axis=2))
     values = {
         "open": parts["open"][:, :, 0],
         "high": parts["high"].max(axis=2),
