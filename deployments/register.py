@@ -4,10 +4,10 @@
 
 1. the work pool ``aione`` (process workers);
 2. the blocks, from ``REDIS_URL``, ``AIONE_REST_URL``, ``AIONE_WS_URL`` or the settings, and ``AIONE_HOME``;
-3. the limit on how many Stage2 analyses run at once (``MAX_PARALLEL_STAGE2``);
-4. with ``--own-server`` (the embedded one, which nobody else uses): what a killed system left behind: runs that
+3. with ``--own-server`` (the embedded one, which nobody else uses): what a killed system left behind: runs that
    still count as running are marked as crashed, scheduled runs whose minute is over are removed;
-5. ``prefect deploy --all --no-prompt``.
+4. ``prefect deploy --all --no-prompt``;
+5. how many re-scans run at once: with the one screening run, ``MAX_PARALLEL_STAGE2`` analyses in all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
@@ -39,15 +39,14 @@ from config.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 WORK_POOL = "aione"
-STAGE2_LIMIT = "aione-stage2"
+RESCAN = "rescan/rescan"
 
 
 async def register(settings: Settings, *, is_own_server: bool) -> None:
-    """Do steps 1 to 4 of the module."""
+    """Do steps 1 to 3 of the module."""
     async with get_client() as client:
         with contextlib.suppress(ObjectAlreadyExists):
             await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
-        await client.upsert_global_concurrency_limit_by_name(STAGE2_LIMIT, settings.MAX_PARALLEL_STAGE2)
         if is_own_server:
             await clear_leftovers(client)
     await save_blocks(settings)
@@ -83,8 +82,16 @@ async def clear_leftovers(client: PrefectClient) -> None:
             await client.delete_flow_run(run.id)
 
 
+async def limit_rescans(settings: Settings) -> None:
+    """Do step 5 of the module."""
+    async with get_client() as client:
+        deployment = await client.read_deployment_by_name(RESCAN)
+        limit = max(1, settings.MAX_PARALLEL_STAGE2 - 1)
+        await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=limit))
+
+
 def deploy() -> int:
-    """Do step 5 of the module and return the exit status."""
+    """Do step 4 of the module and return the exit status."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     return subprocess.run(command, cwd=PROJECT, check=False).returncode  # noqa: S603  # our own interpreter
 
@@ -95,8 +102,12 @@ def main() -> int:
     parser.add_argument("--own-server", action="store_true", help="nobody else uses this server: clear leftovers")
     parser.add_argument("--shared-server", action="store_true", help="leave the runs of the server alone (default)")
     arguments = parser.parse_args()
-    asyncio.run(register(load_settings(), is_own_server=arguments.own_server and not arguments.shared_server))
-    return deploy()
+    settings = load_settings()
+    asyncio.run(register(settings, is_own_server=arguments.own_server and not arguments.shared_server))
+    status = deploy()
+    if status == 0:
+        asyncio.run(limit_rescans(settings))
+    return status
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.concurrency.asyncio import concurrency
 
 from aione.screening.analyse import Found, Scored, find_triggers, score
 from aione.screening.cycle import Cycle, publish_cycle, trade
@@ -15,8 +14,6 @@ from aione.screening.load import Loaded, load_cycle
 from aione.screening.runtime import Runtime
 from blocks import BLOCK_NAME, NotificationBlock
 from tasks.retrying import worth_a_retry
-
-STAGE2_LIMIT = "aione-stage2"
 
 
 @task(
@@ -40,9 +37,8 @@ async def stage1(runtime: Runtime, loaded: Loaded) -> Found:
 
 @task(timeout_seconds=30, cache_policy=NO_CACHE)
 async def stage2(runtime: Runtime, loaded: Loaded, found: Found) -> Scored:
-    """Score and recommend, at most ``MAX_PARALLEL_STAGE2`` at once; see `aione.screening.analyse.score`."""
-    async with concurrency(STAGE2_LIMIT, occupy=1):
-        return score(loaded, found, runtime.settings)
+    """Score and recommend; see `aione.screening.analyse.score`."""
+    return score(loaded, found, runtime.settings)
 
 
 @task(timeout_seconds=30, cache_policy=NO_CACHE)
