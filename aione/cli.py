@@ -9,13 +9,16 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from dotenv import load_dotenv
 
 from aione.errors import AioneError, InvalidInput
 from config.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from aione.sim import SimServer
 
 app = typer.Typer(
     name="aione",
@@ -53,6 +56,7 @@ def up(
 
     if live and (sim or replay):
         raise InvalidInput("--live excludes --sim and --replay")
+    _check_at(at, replay)
     market = MarketChoice(is_live=live, replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
     sys.exit(run_up(Options(market=market, cycles=cycles, is_json=json), _settings()))
 
@@ -92,8 +96,9 @@ def sim(
     from aione.run.system import MarketChoice  # noqa: PLC0415
     from aione.sim import run_sim  # noqa: PLC0415
 
+    _check_at(at, replay)
     choice = MarketChoice(replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
-    run_sim(make_market(choice), port=port, on_ready=lambda server: print(f"{server.rest_url}  {server.ws_url}"))  # noqa: T201
+    run_sim(make_market(choice), port=port, on_ready=_tell_addresses)
 
 
 @app.command()
@@ -166,6 +171,16 @@ def _directory(path: Path | None) -> Path | None:
     if not path.is_dir():
         raise InvalidInput(f"--replay: expected a directory of recorded bars, {path} is not one")
     return path.resolve()
+
+
+def _check_at(at: str | None, replay: Path | None) -> None:
+    """A market that goes on cannot be put back to a moment unless it is a recording."""
+    if at is not None and replay is None:
+        raise InvalidInput("--at says which moment of a recording is now: it needs --replay")
+
+
+def _tell_addresses(server: SimServer) -> None:
+    print(f"{server.rest_url}  {server.ws_url}", flush=True)  # noqa: T201  # what a client needs
 
 
 def _moment_text(text: str | None) -> str | None:

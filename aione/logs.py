@@ -23,7 +23,8 @@ def set_up_logging(environ: Mapping[str, str] | None = None) -> None:
     if level is None:
         raise InvalidInput(f"LOG_LEVEL must be one of {sorted(logging.getLevelNamesMapping())}, was {name!r}")
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True)
-    logging.getLogger("httpx").setLevel(max(level, logging.WARNING))
+    for chatty in ("httpx", "picows"):  # a line for every request and every connection
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 
 __all__ = ["set_up_logging"]

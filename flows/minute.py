@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from prefect.runtime import flow_run
 
 from aione.panel import MINUTE_MS
+
+BOUNDARY_MS: Final = 2000
 
 
 def scheduled_ms() -> int:
@@ -16,14 +19,17 @@ def scheduled_ms() -> int:
 
 
 def bar_before(moment_ms: int) -> int:
-    """Return the open time of the last 1-minute bar that has closed by ``moment_ms``.
+    """Return the open time of the last 1-minute bar that has closed by ``moment_ms``, or closes a moment later.
+
+    A run that is planned for the minute is meant for the bar that ends there, also where the exchange's clock is a
+    little behind; the cycle waits for the bar.
 
     Examples
     --------
-    >>> bar_before(120_000), bar_before(179_999)
-    (60000, 60000)
+    >>> bar_before(120_000), bar_before(119_400), bar_before(117_000)
+    (60000, 60000, 0)
     """
-    return moment_ms // MINUTE_MS * MINUTE_MS - MINUTE_MS
+    return (moment_ms + BOUNDARY_MS) // MINUTE_MS * MINUTE_MS - MINUTE_MS
 
 
 def stale_reason(planned_ms: int, now_ms: int, limit_s: float) -> str | None:

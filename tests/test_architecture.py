@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-MODULES = sorted(path for name in ("aione", "flows", "tasks", "blocks", "config") for path in (PROJECT / name).rglob("*.py"))
+PACKAGES = ("aione", "flows", "tasks", "blocks", "config", "deployments")
+MODULES = sorted(path for name in PACKAGES for path in (PROJECT / name).rglob("*.py"))
 
 
 def test_imports_go_downward_only():

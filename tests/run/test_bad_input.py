@@ -71,7 +71,7 @@ def test_a_moment_that_is_none(tmp_path, home):
     check(run("scan", "--replay", str(tmp_path), "--at", "noon", AIONE_HOME=home), "--at", "'noon'")
 
 
-def test_an_unreachable_redis(home, tmp_path):
+def test_an_unreachable_redis(home):
     check(run("up", "--sim", REDIS_URL="redis://127.0.0.1:1/0", AIONE_HOME=home), "redis://127.0.0.1:1/0")
 
 

@@ -54,7 +54,8 @@ def test_a_killed_owner_leaves_the_home_free(tmp_path, owner):
         assert (tmp_path / "up.lock").read_text() == str(os.getpid())
 
 
-def test_addresses_are_found_while_a_system_runs(tmp_path, owner):
+@pytest.mark.usefixtures("owner")
+def test_addresses_are_found_while_a_system_runs(tmp_path):
     write_addresses(tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert read_addresses(tmp_path) == {"REDIS_URL": "redis://127.0.0.1:1/0"}
     forget_addresses(tmp_path)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,9 @@ async def test_a_part_that_is_never_ready_is_given_up(tmp_path):
 
 
 async def test_a_part_that_ignores_the_request_is_ended_by_force(tmp_path):
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
     part = child(tmp_path, code)
     await part.start()
     while part.last_words() != "deaf":  # noqa: ASYNC110
@@ -59,7 +62,8 @@ import asyncio, os, sys
 from pathlib import Path
 from aione.run.process import Child
 async def main():
-    part = Child("part", [sys.executable, "-c", "import time; time.sleep(60)"], os.environ, Path(sys.argv[1]), Path.cwd())
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    part = Child("part", command, os.environ, Path(sys.argv[1]), Path.cwd())
     await part.start()
     print(part._process.pid, flush=True)
     await asyncio.sleep(60)
@@ -82,8 +86,7 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path):
 def _runs(pid):
     """A zombie that nobody has waited for yet has ended all the same."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
