@@ -1,4 +1,4 @@
-"""Time the minute's scan against TA-Lib called per symbol, side by side in one run: ``python benchmarks/bench_scan.py``.
+"""Time the minute's scan against TA-Lib called per symbol, side by side in one run.
 
 Every round times, one after the other, so that a busy machine weighs on all alike:
 
@@ -9,8 +9,8 @@ Every round times, one after the other, so that a busy machine weighs on all ali
 - ``readings``: `compute_readings`
 - ``scan``: `compute_readings`, `run_stage1` and `run_stage2`, from the panel in memory to the results
 
-All in one thread. TA-Lib computes fewer things: divergences, pivots, efficiency ratio, ranks, wicks and returns are only
-in ours. The panel is a seeded random walk.
+All in one thread. TA-Lib computes fewer things: divergences, pivots, efficiency ratio, ranks, wicks and returns are
+only in ours. The panel is a seeded random walk.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ def frames(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> list[float]:
 def profile(high: np.ndarray, low: np.ndarray, volume: np.ndarray, bins: int = 48) -> tuple[float, float]:
     h, low_, v = high[-1440:], low[-1440:], volume[-1440:]
     bottom, top = low_.min(), h.max()
-    scale = 4 * bins / (top - bottom)
-    first = np.minimum((low_ - bottom) * scale, 4 * bins - 1).astype(np.int64)
-    last = np.minimum((h - bottom) * scale, 4 * bins - 1).astype(np.int64)
+    scale = 16 * bins / (top - bottom)
+    first = np.minimum((low_ - bottom) * scale, 16 * bins - 1).astype(np.int64)
+    last = np.minimum((h - bottom) * scale, 16 * bins - 1).astype(np.int64)
     share = v / (last - first + 1)
-    fine = np.bincount(first, share, 4 * bins + 1) - np.bincount(last + 1, share, 4 * bins + 1)
-    coarse = np.cumsum(fine)[:-1].reshape(bins, 4).sum(axis=1)
-    return float(coarse.argmax()), float(np.cumsum(np.sort(coarse))[-1])
+    steps = np.bincount(first, share, 16 * bins + 1) - np.bincount(last + 1, share, 16 * bins + 1)
+    volumes = np.cumsum(steps)[:-1].reshape(bins, 16).sum(axis=1)
+    return float(volumes.argmax()), float(np.sort(volumes).cumsum()[-1])
 
 
 def talib_symbol(panel: BarPanel, s: int, benchmark: np.ndarray) -> list[float]:

@@ -4,7 +4,8 @@ A windowed indicator is one row function that gives the value at bar ``t`` from 
 series calls it for every bar, the screening scan for the last bar only, so that the two cannot drift apart.
 Only Wilder's averages and the EMA remember more than a window; see `aione.indicators.wilder`.
 
-Hot loops count from 0 over slices: an index that might be negative would be wrapped, and the loop not vectorised.
+Hot loops count from 0 over slices, or with an unsigned index: one that might be negative would be wrapped around,
+which costs, and keeps the loop from being vectorised.
 """
 
 from __future__ import annotations
@@ -131,14 +132,17 @@ def window_moments(x: F8, n: int, sums: F8, squares: F8) -> None:
         block, behind = x[start : start + n], x[start + n : start + n + m - 1]
         to_sums, to_squares = sums[start : start + m], squares[start : start + m]
         total, square = 0.0, 0.0
-        for i in range(n - 1, m - 1, -1):
-            total += block[i]
-            square += block[i] * block[i]
-        for i in range(m - 1, -1, -1):
-            total += block[i]
-            square += block[i] * block[i]
-            to_sums[i] = total
-            to_squares[i] = square
+        place, step = np.uint64(n), np.uint64(1)
+        for _ in range(n - m):
+            place -= step
+            total += block[place]
+            square += block[place] * block[place]
+        for _ in range(m):
+            place -= step
+            total += block[place]
+            square += block[place] * block[place]
+            to_sums[place] = total
+            to_squares[place] = square
         to_sums, to_squares = to_sums[1:], to_squares[1:]
         total, square = 0.0, 0.0
         for i in range(len(behind)):
@@ -166,13 +170,15 @@ def order_statistic(x: F8, count: int, k: int) -> float:
     while high - low > 1:
         middle = (low + high) >> 1
         x[middle], x[low] = x[low], x[middle]
-        pivot, split = x[low], low + 1
-        for i in range(low + 1, high):
-            value = x[i]
-            x[i] = x[split]
-            x[split] = value
-            split += value < pivot
-        split -= 1
+        pivot, behind = x[low], np.uint64(low + 1)
+        place, step = np.uint64(low + 1), np.uint64(1)
+        for _ in range(high - low - 1):
+            value = x[place]
+            x[place] = x[behind]
+            x[behind] = value
+            behind += np.uint64(value < pivot)
+            place += step
+        split = int(behind) - 1
         x[low], x[split] = x[split], x[low]
         if k == split:
             return float(pivot)
@@ -202,17 +208,17 @@ def quantile_pair(x: F8, count: int, q: float, top: F8) -> tuple[float, float, f
     place = q * (count - 1)
     k = min(int(place), count - 1)
     kept, wanted = 0, count - k
-    least = -np.inf
+    least, zero, step = -np.inf, np.uint64(0), np.uint64(1)
     for j in range(len(x)):
         value = x[j]
         if not (value > least or (kept < wanted and not isnan(value))):
             continue
         if kept < wanted:
             kept += 1
-        i = kept - 1
-        while i > 0 and top[i - 1] < value:
-            top[i] = top[i - 1]
-            i -= 1
+        i = np.uint64(kept - 1)
+        while i > zero and top[i - step] < value:
+            top[i] = top[i - step]
+            i -= step
         top[i] = value
         if kept == wanted:
             least = top[wanted - 1]

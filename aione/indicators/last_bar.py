@@ -247,16 +247,25 @@ def _structure(high: F8, low: F8, close: F8, t: int, p: Periods, o: F8) -> None:
 
 @row_jit
 def _ema_distances(high: F8, low: F8, close: F8, offsets: I8, p: Periods, bars: F8, o: F8) -> None:
-    """EMA distances of `FRAMES`, each made of the bars of the one before; ``bars (2, 3, n)`` is scratch."""
-    size = FRAMES[0]
-    count = buckets(high, low, close, offsets[0], size, bars[0])
-    for k in range(len(FRAMES)):
-        if k:
-            here, there = bars[(k - 1) % 2], bars[k % 2]
-            size = FRAMES[k] // FRAMES[k - 1]
-            count = buckets(here[0, :count], here[1, :count], here[2, :count], offsets[k], size, there)
-        if count:
-            distance_scan(bars[k % 2], count, p.ema_fast, p.ema_slow, p.wilder_period, count - 1, o[k : k + 1])
+    """EMA distances of `FRAMES`, each made of the bars of the one before; ``bars (2, 3, n)`` is scratch.
+
+    Written out, not looped, so that every size is a constant to the compiler.
+    """
+    one, two = bars[0], bars[1]
+    n = buckets(high, low, close, offsets[0], FRAMES[0], one)
+    _ema_distance(one, n, p, o[0:1])
+    n = buckets(one[0, :n], one[1, :n], one[2, :n], offsets[1], FRAMES[1] // FRAMES[0], two)
+    _ema_distance(two, n, p, o[1:2])
+    n = buckets(two[0, :n], two[1, :n], two[2, :n], offsets[2], FRAMES[2] // FRAMES[1], one)
+    _ema_distance(one, n, p, o[2:3])
+    n = buckets(one[0, :n], one[1, :n], one[2, :n], offsets[3], FRAMES[3] // FRAMES[2], two)
+    _ema_distance(two, n, p, o[3:4])
+
+
+@row_jit
+def _ema_distance(bars: F8, count: int, p: Periods, out: F8) -> None:
+    if count:
+        distance_scan(bars, count, p.ema_fast, p.ema_slow, p.wilder_period, count - 1, out)
 
 
 @jit

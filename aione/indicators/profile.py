@@ -12,8 +12,8 @@ from aione.errors import InvalidInput
 from aione.indicators.kernel import KNOWN_SHARE, at_least, jit, regrouping_jit, row_jit, rows_of
 from aione.panel import F8, BarPanel
 
-SUB_BINS: Final = 4
-"""Parts of a bin, over which a bar's volume is spread."""
+SUB_BINS: Final = 16
+"""Parts of a bin, over which a bar's volume is spread: the window's range in 768 steps for 48 bins."""
 
 
 def volume_profile(
@@ -44,9 +44,9 @@ def rolling_profile(
 ) -> tuple[F8, F8, F8]:
     """Point of control and value area of the last ``bars`` bars at each bar.
 
-    The range of the window is divided into ``bins`` equal bins. The volume of a bar is spread evenly over the quarter
-    bins that its high-low touches. The value area grows from the POC by the larger of the bins next above and next
-    below (the upper one of equals) until it holds ``value_area_frac`` of the volume.
+    The range of the window is divided into ``bins`` equal bins. The volume of a bar is spread evenly over the
+    sixteenths of a bin that its high-low touches. The value area grows from the POC by the larger of the bins next
+    above and next below (the upper one of equals) until it holds ``value_area_frac`` of the volume.
 
     Parameters
     ----------
@@ -175,10 +175,10 @@ def count_known(volume: F8) -> int:
 def spread(
     high: F8, low: F8, volume: F8, bottom: float, scale: float, has_gaps: bool, out: F8, shares: F8, place: NDArray[Any]
 ) -> None:
-    """Spread the volumes over the quarter bins: shares go in where a bar begins and out behind its end, then add up.
+    """Spread the volumes over sixteenths of bins: shares go in where a bar begins, out behind its end, and add up.
 
-    ``out`` holds two ledgers that take turns, so that one bar need not wait for the other; the first becomes the
-    result.
+    ``out`` holds two ledgers, one for each half of the bars, so that one need not wait for the other; the first
+    becomes the result.
     """
     n, fine = len(high), len(shares)
     last = np.int32(fine - 1)
@@ -190,19 +190,21 @@ def spread(
     for i in range(fine + 1):
         one[i], two[i] = 0.0, 0.0
     behind = np.uint32(1)
-    for i in range(n % 2 if not has_gaps else n):
-        if not isnan(volume[i]):
-            part = volume[i] * shares[ends[i] - starts[i]]
-            one[starts[i]] += part
-            one[ends[i] + behind] -= part
-    for i in range(n % 2, n if not has_gaps else 0, 2):
-        j = i + 1
-        start, end, start_2, end_2 = starts[i], ends[i], starts[j], ends[j]
-        part, part_2 = volume[i] * shares[end - start], volume[j] * shares[end_2 - start_2]
+    half = n // 2 if not has_gaps else 0
+    first, last_, early = starts[:half], ends[:half], volume[:half]
+    first_2, last_2, late = starts[half : 2 * half], ends[half : 2 * half], volume[half : 2 * half]
+    for i in range(half):
+        start, end, start_2, end_2 = first[i], last_[i], first_2[i], last_2[i]
+        part, part_2 = early[i] * shares[end - start], late[i] * shares[end_2 - start_2]
         one[start] += part
         two[start_2] += part_2
         one[end + behind] -= part
         two[end_2 + behind] -= part_2
+    for i in range(2 * half, n):
+        if not isnan(volume[i]):
+            part = volume[i] * shares[ends[i] - starts[i]]
+            one[starts[i]] += part
+            one[ends[i] + behind] -= part
     running = 0.0
     for i in range(fine):
         running += one[i] + two[i]

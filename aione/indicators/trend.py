@@ -263,18 +263,20 @@ def bucket_offset(first_open_ms: int, size: int, interval_ms: int = MINUTE_MS) -
 def buckets(high: F8, low: F8, close: F8, offset: int, size: int, out: F8) -> int:
     """Write high, low and close of every whole bucket to ``out (3, n)``, NaN for one with a gap; return how many."""
     count = max(0, (len(close) - offset) // size)
-    i = offset
+    i, step = np.uint64(offset), np.uint64(1)
     for k in range(count):
         top, bottom, check = high[i], low[i], 0.0
+        last = close[i]
         for _ in range(size):
             top = max(top, high[i])
             bottom = min(bottom, low[i])
-            check += close[i]
-            i += 1
+            last = close[i]
+            check += last
+            i += step
         is_known = not isnan(check)
         out[0, k] = top if is_known else np.nan
         out[1, k] = bottom if is_known else np.nan
-        out[2, k] = close[i - 1] if is_known else np.nan
+        out[2, k] = last if is_known else np.nan
     return count
 
 

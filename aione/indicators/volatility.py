@@ -227,7 +227,7 @@ def squared_ratios(returns: F8, short: int, long: int, work: F8, out: F8) -> Non
     for i in range(n):
         below = variance(work[0, i], work[1, i], per_long)
         above = variance(work[2, i], work[3, i], per_short)
-        out[i] = above / below if below != 0.0 else np.nan
+        out[i] = above / (below if below != 0.0 else np.nan)
 
 
 @regrouping_jit

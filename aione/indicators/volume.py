@@ -179,7 +179,7 @@ def imbalances(volume: F8, taker_buy_volume: F8, bars: int, work: F8, out: F8) -
         for i in range(n):
             out[i] += bought[i]
     for i in range(n):
-        out[i] = (2.0 * out[i] - work[i]) / work[i] if work[i] > 0.0 else np.nan
+        out[i] = (2.0 * out[i] - work[i]) / (work[i] if work[i] > 0.0 else np.nan)
 
 
 @jit

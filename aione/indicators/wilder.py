@@ -224,15 +224,13 @@ def wilder_tail(high: F8, low: F8, close: F8, period: int, t: int, run: int, tra
     the symbol hardly moved (`DEAD_FRAC`), when an older, larger movement would still show. Either way within 1e-9 of
     the whole recursion, and as a rule within 1e-12.
     """
-    blank(trail)
-    blank(columns)
     first = t + 1 - memory_bars(period, trail.shape[1])
-    is_whole = run > t + 1 - first
-    if first > 0:
-        if is_whole and wilder_scan(high, low, close, period, first, t + 1, True, trail, columns) > DEAD_FRAC:
+    blank(columns)
+    if first > 0 and run > t + 1 - first:  # whole: every value of the trail is written
+        if wilder_scan(high, low, close, period, first, t + 1, True, trail, columns) > DEAD_FRAC:
             return
-        blank(trail)
         blank(columns)
+    blank(trail)
     wilder_scan(high, low, close, period, 0, t + 1, False, trail, columns)
 
 

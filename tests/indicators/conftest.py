@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.feather as feather
 import pytest
+from pyarrow import feather
 
 from aione.panel import BarPanel
 
-FIRST_MS = 1_747_742_400_000 - 7 * 60_000  # seven minutes before a UTC midnight
+FIRST_MS = 1_747_699_200_000 - 7 * 60_000  # seven minutes before a UTC midnight
 ROWS = ("BTCUSDT", "AAAUSDT", "GAPUSDT", "NANUSDT", "FLATUSDT", "TAKERLESSUSDT", "QUIETUSDT")
 
 
@@ -42,7 +42,14 @@ def random_panel(bars, seed=1, symbols=ROWS, first_ms=FIRST_MS):
     for row, symbol in enumerate(symbols):
         trouble(symbol, row, arrays, rng)
     return panel_of(
-        arrays["open"], arrays["high"], arrays["low"], arrays["close"], arrays["volume"], arrays["taker"], symbols, first_ms
+        arrays["open"],
+        arrays["high"],
+        arrays["low"],
+        arrays["close"],
+        arrays["volume"],
+        arrays["taker"],
+        symbols,
+        first_ms,
     )
 
 

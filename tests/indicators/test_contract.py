@@ -180,7 +180,31 @@ def test_does_not_look_ahead(name, stop, panel, whole):
 
 @every_series
 def test_batch_equals_bar_by_bar(name, whole, readings_at):
-    stops = [1, 2, 4, 15, 16, 29, 61, 62, 246, 300, 481, 482, 599, 607, 615, 905, 910, 1300, 1441, 1448, 1500, 1799, 1800]
+    stops = [
+        1,
+        2,
+        4,
+        15,
+        16,
+        29,
+        61,
+        62,
+        246,
+        300,
+        481,
+        482,
+        599,
+        607,
+        615,
+        905,
+        910,
+        1300,
+        1441,
+        1448,
+        1500,
+        1799,
+        1800,
+    ]
     for stop in stops:
         np.testing.assert_allclose(
             readings_at(stop)[name], whole(name)[:, stop - 1], rtol=1e-9, atol=1e-12, err_msg=f"{stop} bars"
@@ -238,7 +262,9 @@ def test_one_bar(name, panel):
 FLAT = {
     **dict.fromkeys(("poc", "vah", "val", "vwap", "prev_close"), 3.7),
     **{name: 3.7 for name in PRICES if "range_" in name and name != "true_range"},
-    **dict.fromkeys(("atr", "atr_prev", "atr_frac", "true_range", "realized_vol", "vwap_dev_frac", "band_frac_20"), 0.0),
+    **dict.fromkeys(
+        ("atr", "atr_prev", "atr_frac", "true_range", "realized_vol", "vwap_dev_frac", "band_frac_20"), 0.0
+    ),
     **{f"volatility.max_{n}bar_{kind}": 0.0 for n in (5, 30, 60) for kind in ("move", "return")},
     **dict.fromkeys(("return_15", "return_60", "taker_imbalance", "beta_btc", "bullish_div", "bearish_div"), 0.0),
     "relative_strength": 0.0,

@@ -71,7 +71,9 @@ def test_ranges(panel):
 
 
 def test_returns_and_their_deviation(panel):
-    np.testing.assert_allclose(simple_return(panel.close, 15), by_symbol(lambda c: talib.ROCP(c, 15), panel.close), **TIGHT)
+    np.testing.assert_allclose(
+        simple_return(panel.close, 15), by_symbol(lambda c: talib.ROCP(c, 15), panel.close), **TIGHT
+    )
     steps = np.diff(np.log(panel.close), axis=1)
     expected = by_symbol(lambda x: talib.STDDEV(1e3 * x, 60) / 1e3, steps)
     np.testing.assert_allclose(realized_vol(panel.close)[:, 61:], expected[:, 60:], rtol=1e-9)
@@ -95,7 +97,14 @@ def test_readings_of_the_last_bar(panel):
     """What the scan reads over a short memory is what TA-Lib says of the whole history."""
     readings = compute_readings(panel, IndicatorParams())
     bars = (panel.high, panel.low, panel.close)
-    for name, function in (("atr", talib.ATR), ("adx", talib.ADX), ("plus_di", talib.PLUS_DI), ("minus_di", talib.MINUS_DI)):
+    for name, function in (
+        ("atr", talib.ATR),
+        ("adx", talib.ADX),
+        ("plus_di", talib.PLUS_DI),
+        ("minus_di", talib.MINUS_DI),
+    ):
         expected = by_symbol(lambda *b, f=function: f(*b, 14)[-1:], *bars)[:, 0]
         np.testing.assert_allclose(readings[name], expected, rtol=1e-9, err_msg=name)
-    np.testing.assert_allclose(readings["rsi"], by_symbol(lambda c: talib.RSI(c, 14)[-1:], panel.close)[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(
+        readings["rsi"], by_symbol(lambda c: talib.RSI(c, 14)[-1:], panel.close)[:, 0], rtol=1e-9
+    )
