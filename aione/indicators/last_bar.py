@@ -222,7 +222,7 @@ def _moves(high: F8, low: F8, close: F8, t: int, work: F8, o: F8) -> None:
         inner[i] = window[i]
     for i in range(n):
         inverse[i] = 1.0 / lows[i]
-    width = 1
+    width = np.int64(1)
     for k, bars in enumerate(MOVE_BARS):
         while 2 * width <= 2 * bars - 1:
             doubled(highs, width, spare)
@@ -249,10 +249,10 @@ def _structure(high: F8, low: F8, close: F8, t: int, p: Periods, o: F8) -> None:
 def _ema_distances(high: F8, low: F8, close: F8, offsets: I8, p: Periods, bars: F8, o: F8) -> None:
     """EMA distances of `FRAMES`, each made of the bars of the one before; ``bars (2, 3, n)`` is scratch.
 
-    Written out, not looped, so that every size is a constant to the compiler.
+    Written out, not looped, so that every size is a constant to the compiler (``// 1``: and of one type).
     """
     one, two = bars[0], bars[1]
-    n = buckets(high, low, close, offsets[0], FRAMES[0], one)
+    n = buckets(high, low, close, offsets[0], FRAMES[0] // 1, one)
     _ema_distance(one, n, p, o[0:1])
     n = buckets(one[0, :n], one[1, :n], one[2, :n], offsets[1], FRAMES[1] // FRAMES[0], two)
     _ema_distance(two, n, p, o[1:2])

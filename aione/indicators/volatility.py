@@ -142,9 +142,10 @@ def rank_at(x: F8, t: int, lookback: int) -> float:
 @row_jit
 def quantile_pair_at(x: F8, t: int, lookback: int, q: float, work: F8) -> tuple[float, float, float]:
     """Values around the quantile of `previous_quantile` and its place between; ``work`` holds ``lookback`` values."""
-    known, before = 0, x[max(0, t - lookback) : t]
+    before = x[max(0, t - lookback) : t]
+    known = len(before)
     for i in range(len(before)):
-        known += not isnan(before[i])
+        known -= isnan(before[i])
     if known == 0 or known < KNOWN_SHARE * lookback:
         return np.nan, np.nan, np.nan
     below, above, place = quantile_pair(before, known, q, work)
@@ -359,7 +360,7 @@ def _max_move(high: F8, low: F8, bars: int, lookback: int, out: F8) -> None:
                 first = t - lookback + 1
                 highs[:] = -np.inf
                 highs[margin : margin + lookback] = high[s, first : t + 1]
-                width = 1
+                width = np.int64(1)
                 while 2 * width <= 2 * bars - 1:
                     doubled(highs, width, spare)
                     highs, spare, width = spare, highs, 2 * width

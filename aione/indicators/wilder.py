@@ -224,14 +224,17 @@ def wilder_tail(high: F8, low: F8, close: F8, period: int, t: int, run: int, tra
     the symbol hardly moved (`DEAD_FRAC`), when an older, larger movement would still show. Either way within 1e-9 of
     the whole recursion, and as a rule within 1e-12.
     """
-    first = t + 1 - memory_bars(period, trail.shape[1])
-    blank(columns)
-    if first > 0 and run > t + 1 - first:  # whole: every value of the trail is written
-        if wilder_scan(high, low, close, period, first, t + 1, True, trail, columns) > DEAD_FRAC:
-            return
+    first = max(0, t + 1 - memory_bars(period, trail.shape[1]))
+    is_whole = first > 0 and run > t + 1 - first
+    if not is_whole:
+        first = 0
+    while True:
+        blank(trail)
         blank(columns)
-    blank(trail)
-    wilder_scan(high, low, close, period, 0, t + 1, False, trail, columns)
+        movement = wilder_scan(high, low, close, period, first, t + 1, is_whole, trail, columns)
+        if not is_whole or movement > DEAD_FRAC:
+            return
+        first, is_whole = 0, False
 
 
 @row_jit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pyarrow import feather
@@ -98,3 +100,10 @@ def recorded_panel(recordings):
     unknown = np.full_like(arrays["close"], np.nan)
     names = [f"{symbol}USDT" for symbol in symbols]
     return panel_of(*arrays.values(), unknown, names, first_ms)
+
+
+def pytest_collection_modifyitems(items):
+    """Leave time to compile: the first test of a fresh clone, on a busy machine, compiles every kernel."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(600))
