@@ -28,8 +28,7 @@ def snapshot(redis):
 
 async def artifacts(key):
     async with get_client() as client:
-        found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return found
+        return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
 
 
 async def test_screening_without_a_universe_skips_itself_and_says_why(flow_redis):

@@ -1,0 +1,96 @@
+"""One cycle on real services: load, analyse, trade, publish; and the same minute again."""
+
+import math
+
+import pytest
+
+from aione.errors import InsufficientData, InvalidInput
+from aione.publish.codec import decode
+from aione.screening.analyse import find_triggers, score
+from aione.screening.cycle import publish_cycle, skip_reason, trade
+from aione.screening.load import load_cycle
+from aione.screening.request import admit
+from aione.store import keys
+
+BAR_MS = 1_795_348_740_000
+"""The minute that ends at 2026-11-22 12:00 UTC, where the clock of the fixture stands."""
+
+
+async def run(services):
+    loaded = await load_cycle(services, BAR_MS)
+    found = find_triggers(loaded, services.settings)
+    scored = score(loaded, found, services.settings)
+    events = await trade(services, loaded, found, scored)
+    return loaded, events, await publish_cycle(services, loaded, found, scored, scheduled_ms=0)
+
+
+async def snapshot(services):
+    return decode(await services.redis.get(services.settings.REDIS_SNAPSHOT_KEY))
+
+
+async def test_without_a_universe_there_is_nothing_to_load(runtime):
+    with pytest.raises(InsufficientData, match="no screened universe"):
+        await load_cycle(runtime, BAR_MS)
+    assert "no screened universe" in await skip_reason(runtime, BAR_MS)
+
+
+async def test_a_cycle_publishes_the_whole_universe_with_numbers_or_null(screened):
+    loaded, _, cycle = await run(screened)
+    state = await snapshot(screened)
+    assert {asset["symbol"] for asset in state["assets"]} == set(loaded.infos)
+    assert cycle.screened == len(loaded.panel.symbols) == state["counters"]["screened"]
+    assert cycle.missing_bars == 0
+    for asset in state["assets"]:
+        assert all(value is None or math.isfinite(value) for value in asset["stats"].values())
+        assert asset["state"] != "no_trade" or asset["prefilter"]["reason"]
+
+
+async def test_the_same_minute_again_changes_nothing_but_what_the_clock_says(screened):
+    _, _, first = await run(screened)
+    before = await snapshot(screened)
+    _, events, second = await run(screened)
+    after = await snapshot(screened)
+    assert events == 0
+
+    def content(state):
+        drop = {"data_age_ms", "last_updated"}
+        return [{key: value for key, value in asset.items() if key not in drop} for asset in state["assets"]]
+
+    assert content(before) == content(after)
+    assert second.new_signals == ()
+    assert first.bar_time_ms == second.bar_time_ms
+    assert "published already" in await skip_reason(screened, BAR_MS)
+
+
+async def test_a_bar_that_the_stream_missed_is_fetched(screened):
+    symbol = (await screened.states.load_prefilter()).symbols[0]
+    await screened.redis.delete(keys.bar_ring(symbol, "1m"))
+    loaded = await load_cycle(screened, BAR_MS)
+    assert loaded.missing == ()
+    assert loaded.panel.valid[loaded.panel.symbols.index(symbol)].all()
+
+
+async def test_a_bar_that_does_not_exist_is_said_to_be_missing_and_the_symbol_is_not_scored(screened):
+    here_s = screened.rest.clock.monotonic_s()
+    screened.rest.clock.measured(BAR_MS + 121_000, sent_s=here_s, received_s=here_s)
+    loaded = await load_cycle(screened, BAR_MS + 60_000)
+    assert set(loaded.missing) == set(loaded.panel.symbols)
+    found = find_triggers(loaded, screened.settings)
+    assert not found.stage1.scored.any()
+    cycle = await publish_cycle(screened, loaded, found, score(loaded, found, screened.settings), scheduled_ms=0)
+    assert cycle.missing_bars == len(loaded.panel.symbols)
+    state = await snapshot(screened)
+    assert state["meta"]["stale"]
+    assert {a["state"] for a in state["assets"] if a["prefilter"]["passed"]} == {"no_data"}
+
+
+async def test_a_request_for_unknown_and_dropped_symbols_is_refused_by_name(screened):
+    with pytest.raises(InvalidInput, match="NOPEUSDT is not in the universe"):
+        await admit(screened, ["NOPEUSDT"], is_forced=True)
+    universe = await screened.states.load_universe()
+    passed = (await screened.states.load_prefilter()).symbols
+    dropped = next(symbol for symbol in universe.symbols if symbol not in passed)
+    with pytest.raises(InvalidInput, match=f"{dropped} was dropped"):
+        await admit(screened, [dropped], is_forced=False)
+    assert await admit(screened, [dropped], is_forced=True) == (dropped,)
+    assert dropped in await screened.states.fast_symbols(screened.now_ms())
