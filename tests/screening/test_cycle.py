@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from aione.errors import InsufficientData, InvalidInput
+from aione.errors import InsufficientData, InvalidInput, VenueUnavailable
 from aione.publish.codec import decode
 from aione.screening.analyse import find_triggers, score
 from aione.screening.cycle import publish_cycle, skip_reason, trade
@@ -70,18 +70,25 @@ async def test_a_bar_that_the_stream_missed_is_fetched(screened):
     assert loaded.panel.valid[loaded.panel.symbols.index(symbol)].all()
 
 
-async def test_a_bar_that_does_not_exist_is_said_to_be_missing_and_the_symbol_is_not_scored(screened):
-    here_s = screened.rest.clock.monotonic_s()
-    screened.rest.clock.measured(BAR_MS + 121_000, sent_s=here_s, received_s=here_s)
-    loaded = await load_cycle(screened, BAR_MS + 60_000)
-    assert set(loaded.missing) == set(loaded.panel.symbols)
+async def test_a_bar_that_cannot_be_had_is_said_to_be_missing_and_its_symbol_is_not_scored(screened, monkeypatch):
+    symbol = (await screened.states.load_prefilter()).symbols[0]
+    await screened.redis.delete(keys.bar_ring(symbol, "1m"))
+
+    async def down(*_, **__):
+        raise VenueUnavailable("no answer from GET /fapi/v1/klines")
+
+    monkeypatch.setattr("aione.screening.load.preload", down)
+    loaded = await load_cycle(screened, BAR_MS)
+    assert loaded.missing == (symbol,)
+    assert "no answer from GET /fapi/v1/klines" in loaded.warnings[0]
     found = find_triggers(loaded, screened.settings)
-    assert not found.stage1.scored.any()
-    cycle = await publish_cycle(screened, loaded, found, score(loaded, found, screened.settings), scheduled_ms=0)
-    assert cycle.missing_bars == len(loaded.panel.symbols)
+    assert found.stage1.scored.sum() == len(loaded.panel.symbols) - 1
+    scored = score(loaded, found, screened.settings)
+    cycle = await publish_cycle(screened, loaded, found, scored, scheduled_ms=0)
+    assert cycle.missing_bars == 1
     state = await snapshot(screened)
     assert state["meta"]["stale"]
-    assert {a["state"] for a in state["assets"] if a["prefilter"]["passed"]} == {"no_data"}
+    assert [asset["symbol"] for asset in state["assets"] if asset["state"] == "no_data"] == [symbol]
 
 
 async def test_a_request_for_unknown_and_dropped_symbols_is_refused_by_name(screened):
