@@ -5,12 +5,11 @@ Every round times, one after the other, so that a busy machine weighs on all ali
 - ``read``: summing the six arrays of the panel once, what memory alone allows
 - ``talib``: the same indicators at the same parameters with a TA-Lib call wherever there is one, symbol by symbol, as
   such programs are written: each call gives the whole series, of which the last values are kept. What TA-Lib lacks is
-  plain NumPy on the window of the last bar alone (session VWAP, profile, median, log returns, quantile, resampling)
+  plain NumPy on the last bar's window alone (session VWAP, profile, median, quantile, resampling, pivots, efficiency)
 - ``readings``: `compute_readings`
 - ``scan``: `compute_readings`, `run_stage1` and `run_stage2`, from the panel in memory to the results
 
-All in one thread. TA-Lib computes fewer things: divergences, pivots, efficiency ratio, ranks, wicks and returns are
-only in ours. The panel is a seeded random walk.
+All in one thread. The daily levels, ranks of the universe and shapes of bars are only in ours. The panel is a seeded random walk.
 """
 
 from __future__ import annotations
@@ -84,23 +83,55 @@ def profile(high: np.ndarray, low: np.ndarray, volume: np.ndarray, bins: int = 4
     return float(volumes.argmax()), float(np.sort(volumes).cumsum()[-1])
 
 
+def pivots(x: np.ndarray, span: int = 3) -> np.ndarray:
+    """Places of the confirmed pivot highs among the last 240 bars."""
+    windows = np.lib.stride_tricks.sliding_window_view(x[-240:], 2 * span + 1)
+    middle = windows[:, span]
+    return (
+        np.flatnonzero((middle > windows[:, :span].max(axis=1)) & (middle >= windows[:, span + 1 :].max(axis=1))) + span
+    )
+
+
+def divergence(x: np.ndarray, rsi: np.ndarray, atr: float) -> float:
+    """Last pivot, and whether the last two of the last 60 bars disagree with RSI."""
+    found = pivots(x)
+    recent = found[found >= 180]
+    if len(recent) < 2 or 239 - (recent[-1] + 3) > 5:
+        return 0.0
+    first, second = recent[-2] - 240, recent[-1] - 240
+    return float(rsi[first] - rsi[second] >= 2.0 and x[second] - x[first] >= 0.25 * atr)
+
+
+def slope_t(close: np.ndarray, n: int = 60) -> float:
+    y = np.log(close[-n:])
+    slope = talib.LINEARREG_SLOPE(y, n)[-1]
+    spread = (n * n - 1.0) / 12.0
+    return float(slope / np.sqrt((talib.VAR(y, n)[-1] / spread - slope * slope) / (n - 2)))
+
+
 def talib_symbol(panel: BarPanel, s: int, benchmark: np.ndarray) -> list[float]:
     """One symbol; each call gives the whole series, of which the last value is kept."""
     high, low, close = panel.high[s], panel.low[s], panel.close[s]
     volume, quote, taker = panel.volume[s], panel.quote_volume[s], panel.taker_buy_volume[s]
     returns = np.diff(np.log(close))
+    rsi = talib.RSI(close, 14)
     out = [
-        talib.RSI(close, 14)[-1],
+        rsi[-1],
         talib.ADX(high, low, close, 14)[-1],
         talib.PLUS_DI(high, low, close, 14)[-1],
         talib.MINUS_DI(high, low, close, 14)[-1],
         talib.TRANGE(high, low, close)[-1],
         talib.STDDEV(returns, 60)[-1],
-        talib.LINEARREG_SLOPE(np.log(close), 60)[-1],
+        slope_t(close),
+        abs(close[-1] - close[-61]) / np.abs(np.diff(close[-61:])).sum(),
+        close[-1] / close[-16] - 1.0,
+        close[-1] / close[-61] - 1.0,
         talib.BETA(close, benchmark, 240)[-1],
         talib.CORREL(returns, np.diff(np.log(benchmark)), 240)[-1],
     ]
-    atr_frac = talib.ATR(high, low, close, 14) / close
+    atr = talib.ATR(high, low, close, 14)
+    atr_frac = atr / close
+    out += [divergence(high, rsi, atr[-1]), divergence(-low, 100.0 - rsi, atr[-1])]
     out += [atr_frac[-1], float((atr_frac[-241:-1] < atr_frac[-1]).mean())]
     ratio = talib.STDDEV(returns, 15) / talib.STDDEV(returns, 240)
     out += [ratio[-1], float(np.quantile(ratio[-241:-1], 0.95))]

@@ -129,12 +129,9 @@ def profile_at(
             traded += v[i] if not isnan(v[i]) else 0.0
         return (top, top, top) if traded > 0.0 else (np.nan, np.nan, np.nan)
     fine = bins * SUB_BINS
-    spread(h, low_, v, bottom, fine / (top - bottom), known < len(h), work[bins:], shares, place)
+    spread(h, low_, v, bottom, fine / (top - bottom), known < len(h), work, shares, place)
     total = 0.0
     for i in range(bins):
-        work[i] = 0.0
-        for k in range(SUB_BINS):
-            work[i] += work[bins + i * SUB_BINS + k]
         total += work[i]
     if not total > 0.0:
         return np.nan, np.nan, np.nan
@@ -177,8 +174,8 @@ def spread(
 ) -> None:
     """Spread the volumes over sixteenths of bins: shares go in where a bar begins, out behind its end, and add up.
 
-    ``out`` holds two ledgers, one for each half of the bars, so that one need not wait for the other; the first
-    becomes the result.
+    Each half of the bars has its ledger, so that one need not wait for the other. ``out`` takes the volume of each bin,
+    and behind that the ledgers.
     """
     n, fine = len(high), len(shares)
     last = np.int32(fine - 1)
@@ -186,7 +183,8 @@ def spread(
         place[0, i] = min(np.int32((low[i] - bottom) * scale), last)
         place[1, i] = min(np.int32((high[i] - bottom) * scale), last)
     starts, ends = place[0].view(np.uint32), place[1].view(np.uint32)
-    one, two = out[: fine + 1], out[fine + 1 : 2 * fine + 2]
+    bins = fine // SUB_BINS
+    one, two = out[bins : bins + fine + 1], out[bins + fine + 1 : bins + 2 * fine + 2]
     for i in range(fine + 1):
         one[i], two[i] = 0.0, 0.0
     behind = np.uint32(1)
@@ -205,10 +203,16 @@ def spread(
             part = volume[i] * shares[ends[i] - starts[i]]
             one[starts[i]] += part
             one[ends[i] + behind] -= part
-    running = 0.0
-    for i in range(fine):
-        running += one[i] + two[i]
-        one[i] = running
+    running, at, step = 0.0, np.uint64(0), np.uint64(1)
+    for b in range(bins):
+        change, inside = 0.0, 0.0
+        for k in range(SUB_BINS):
+            here = one[at] + two[at]
+            change += here
+            inside += here * (SUB_BINS - k)
+            at += step
+        out[b] = running * SUB_BINS + inside
+        running += change
 
 
 @row_jit

@@ -172,11 +172,12 @@ def _daily(panel: BarPanel, daily: BarPanel | None, params: IndicatorParams, clo
 
 
 def _readiness(panel: BarPanel) -> dict[str, F8]:
-    known = np.count_nonzero(panel.valid, axis=1)
+    symbols, bars = panel.shape
+    known = np.full(symbols, bars) if panel.valid.all() else np.count_nonzero(panel.valid, axis=1)
     age = np.where(panel.valid[:, -1], 0.0, np.nan)
     for row in np.flatnonzero(~panel.valid[:, -1] & (known > 0)):
         age[row] = np.argmax(panel.valid[row, ::-1])
-    return {"ready_frac": known / panel.shape[1], "bars_age": age}
+    return {"ready_frac": known / bars, "bars_age": age}
 
 
 def _market(values: dict[str, F8], row: int) -> dict[str, float]:
