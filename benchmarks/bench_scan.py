@@ -9,7 +9,8 @@ Every round times, one after the other, so that a busy machine weighs on all ali
 - ``readings``: `compute_readings`
 - ``scan``: `compute_readings`, `run_stage1` and `run_stage2`, from the panel in memory to the results
 
-All in one thread. The daily levels, ranks of the universe and shapes of bars are only in ours. The panel is a seeded random walk.
+All in one thread. The daily levels, ranks of the universe and shapes of bars are only in ours. The
+panel is a seeded random walk.
 """
 
 from __future__ import annotations
