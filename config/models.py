@@ -132,7 +132,6 @@ class TriggerThresholds(Model):
     volume_z: Positive = 2.5
     relative_volume: Positive = 1.5
     burst_atr_mult: Positive = 2.0
-    burst_vol_quantile: Fraction = 0.95
     breakout_atr_buffer: NotNegative = 0.1
     near_atr_mult: Positive = 0.25
     rsi_overbought: Annotated[float, Field(gt=50.0, le=100.0)] = 70.0

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from config import config
 from config.models import (
@@ -100,6 +100,21 @@ class Settings(Model):
     OPTUNA_PARAM_RANGES: dict[str, ParamRange]
     METRICS_PORT: Annotated[int, Field(ge=0, le=65535)]
 
+    @model_validator(mode="after")
+    def _calibration_names_what_exists(self) -> Self:
+        for key, span in self.OPTUNA_PARAM_RANGES.items():
+            value: Any = self
+            for part in key.split("."):
+                value = getattr(value, part, None)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number:
+                raise ValueError(f"OPTUNA_PARAM_RANGES: {key} names no number of the settings")
+            if not span.low < span.high:
+                raise ValueError(f"OPTUNA_PARAM_RANGES: {key}: low {span.low} must be below high {span.high}")
+        if not self.OPTUNA_SQLITE_URI.startswith("sqlite:///"):
+            raise ValueError(f"OPTUNA_SQLITE_URI: expected sqlite:///PATH, was {self.OPTUNA_SQLITE_URI!r}")
+        return self
+
 
 class SettingsError(ValueError):
     """A profile or an environment variable is wrong; the message names the key and where it stands."""
@@ -153,6 +168,8 @@ def load_settings(
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # a rule between constants, whose message names them
+            raise SettingsError(first["msg"].removeprefix("Value error, ")) from error
         name = str(first["loc"][0])
         where = origin.get(name, "config/config.py")
         key = ".".join(str(part) for part in first["loc"])

@@ -7,7 +7,8 @@
 3. with ``--own-server`` (the embedded one, which nobody else uses): what a killed system left behind: runs that
    still count as running are marked as crashed, scheduled runs whose minute is over are removed;
 4. ``prefect deploy --all --no-prompt``;
-5. how many re-scans run at once: with the one screening run, ``MAX_PARALLEL_STAGE2`` analyses in all.
+5. what the settings say of deployments: the prefilter's interval (``PREFILTER_INTERVAL_SEC``), and how many
+   re-scans run at once (with the one screening run, ``MAX_PARALLEL_STAGE2`` analyses in all).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 
@@ -39,6 +41,7 @@ from config.settings import Settings, load_settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 WORK_POOL = "aione"
+PREFILTER = "prefilter/prefilter"
 RESCAN = "rescan/rescan"
 
 
@@ -82,9 +85,13 @@ async def clear_leftovers(client: PrefectClient) -> None:
             await client.delete_flow_run(run.id)
 
 
-async def limit_rescans(settings: Settings) -> None:
+async def adjust(settings: Settings) -> None:
     """Do step 5 of the module."""
     async with get_client() as client:
+        prefilter = await client.read_deployment_by_name(PREFILTER)
+        interval = IntervalSchedule(interval=timedelta(seconds=settings.PREFILTER_INTERVAL_SEC))
+        for schedule in await client.read_deployment_schedules(prefilter.id):
+            await client.update_deployment_schedule(prefilter.id, schedule.id, schedule=interval)
         deployment = await client.read_deployment_by_name(RESCAN)
         limit = max(1, settings.MAX_PARALLEL_STAGE2 - 1)
         await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=limit))
@@ -106,7 +113,7 @@ def main() -> int:
     asyncio.run(register(settings, is_own_server=arguments.own_server and not arguments.shared_server))
     status = deploy()
     if status == 0:
-        asyncio.run(limit_rescans(settings))
+        asyncio.run(adjust(settings))
     return status
 
 

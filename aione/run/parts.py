@@ -36,7 +36,9 @@ async def _stream(settings: Settings, redis_url: str) -> None:
     try:
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
-            await StreamWorker(redis, BarRings(redis, "1m"), rest, settings, metrics=Metrics()).run()
+            await StreamWorker(
+                redis, BarRings(redis, settings.DEFAULT_TIMEFRAME), rest, settings, metrics=Metrics()
+            ).run()
     finally:
         await redis.aclose()
 

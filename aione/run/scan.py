@@ -56,7 +56,8 @@ async def scan(choice: MarketChoice, settings: Settings) -> dict[str, Any]:
     """
     async with _redis() as redis_url, _exchange(choice) as venue:
         chosen = load_settings(overrides={"VENUE": venue}) if venue else settings
-        async with open_runtime(chosen, redis_url) as runtime:
+        frozen_ms = parse_moment(choice.at) if choice.at else None
+        async with open_runtime(chosen, redis_url, frozen_ms=frozen_ms) as runtime:
             return await _cycle(runtime)
 
 

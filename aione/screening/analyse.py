@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aione.indicators.readings import Readings, compute_readings
 from aione.screening.load import Loaded
@@ -30,9 +30,15 @@ class Scored:
 
 
 def find_triggers(loaded: Loaded, settings: Settings) -> Found:
-    """Compute every indicator of the last bar, then every trigger and the ALERT logic."""
+    """Compute every indicator of the last bar, then every trigger and the ALERT logic.
+
+    A symbol is ready when ``DEFAULT_LOOKBACK`` bars are there, so one that was listed yesterday can be scored; what
+    needs more bars than it has is unknown.
+    """
     started = time.perf_counter()
-    readings = compute_readings(loaded.panel, settings.STAGE1_MONITOR_PARAMS.indicators, loaded.daily)
+    computed = compute_readings(loaded.panel, settings.STAGE1_MONITOR_PARAMS.indicators, loaded.daily)
+    ready_frac = loaded.panel.valid[:, -settings.DEFAULT_LOOKBACK :].mean(axis=1)
+    readings = replace(computed, values={**computed.values, "ready_frac": ready_frac})
     stage1 = run_stage1(readings, loaded.market, settings, loaded.states)
     return Found(readings, stage1, time.perf_counter() - started)
 

@@ -148,6 +148,7 @@ async def publish_cycle(
         warnings=[*loaded.warnings, *(f"trigger {name}: {why}" for name, why in found.stage1.failures.items())],
     )
     await runtime.states.save_monitor_states(found.stage1.states)
+    await _keep_alerted(runtime, found)
     announced = {symbol for symbol, is_new in zip(found.stage1.symbols, found.stage1.announced, strict=True) if is_new}
     cycle = Cycle(
         bar_time_ms=loaded.bar_time_ms,
@@ -166,6 +167,13 @@ async def publish_cycle(
     )
     await _record(runtime, cycle, found, scored)
     return cycle
+
+
+async def _keep_alerted(runtime: Runtime, found: Found) -> None:
+    """Let the prefilter keep what is on alert for ``FAST_SYMBOLS_TTL_AUTO`` seconds, whatever its floors say."""
+    alerted = [symbol for symbol, is_alert in zip(found.stage1.symbols, found.stage1.alert, strict=True) if is_alert]
+    until_ms = runtime.now_ms() + int(1000 * runtime.settings.FAST_SYMBOLS_TTL_AUTO)
+    await runtime.states.add_fast_symbols(alerted, until_ms)
 
 
 async def _record(runtime: Runtime, cycle: Cycle, found: Found, scored: Scored) -> None:

@@ -17,6 +17,8 @@ from aione.venue.history import preload
 from config.models import SymbolInfo
 
 POLL_S = 0.1
+OVERDUE = 3.0
+"""Intervals of the prefilter after which a reader is warned that its result is old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
         raise InsufficientData("no symbol passed the prefilter")
     missing = await _wait_for_bars(runtime, symbols, bar_time_ms)
     warnings = [f"the universe is stale: {universe.stale_reason}"] if universe.is_stale else []
+    age_s = (runtime.now_ms() - prefilter.now_ms) / 1000
+    if age_s > OVERDUE * runtime.settings.PREFILTER_INTERVAL_SEC:
+        warnings.append(f"the prefilter last ran {age_s / 60:.0f} minutes ago")
     if missing:
         missing = await _fetch_missing(runtime, missing, bar_time_ms, warnings)
     settings = runtime.settings

@@ -35,10 +35,11 @@ class Runtime:
     trades: TradeStore
     publisher: Publisher
     cycles: CycleLog
+    frozen_ms: int | None = None
 
     def now_ms(self) -> int:
-        """Return the exchange's time, UTC epoch milliseconds."""
-        return self.rest.clock.now_ms()
+        """Return the exchange's time, UTC epoch milliseconds; ``frozen_ms`` where the market stands still."""
+        return self.rest.clock.now_ms() if self.frozen_ms is None else self.frozen_ms
 
     def exchange_ms(self, moment_ms: int) -> int:
         """Return what the exchange's clock shows at a moment of this machine's clock."""
@@ -51,7 +52,7 @@ def local_ms() -> int:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, redis_url: str) -> AsyncIterator[Runtime]:
+async def open_runtime(settings: Settings, redis_url: str, *, frozen_ms: int | None = None) -> AsyncIterator[Runtime]:
     """Connect to Redis and to the exchange, measure the clock offset, and close both in the end.
 
     Raises
@@ -70,12 +71,13 @@ async def open_runtime(settings: Settings, redis_url: str) -> AsyncIterator[Runt
                 settings,
                 redis,
                 rest,
-                BarRings(redis, "1m"),
+                BarRings(redis, settings.DEFAULT_TIMEFRAME),
                 BarRings(redis, "1d", DAILY_CAPACITY),
                 StateStore(redis),
                 TradeStore(redis),
                 Publisher(redis, settings),
                 CycleLog(redis),
+                frozen_ms,
             )
     finally:
         await redis.aclose()
