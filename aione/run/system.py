@@ -2,9 +2,9 @@
 
 1. Redis: the one that ``REDIS_URL`` names, else an embedded server whose data lives in the home.
 2. The simulated exchange, unless the real one was asked for.
-3. The Prefect server: the one that ``PREFECT_API_URL`` names, else an embedded one.
-4. The deployments of ``prefect.yaml``, and the blocks that tell flows where everything is.
-5. The stream worker, then the Prefect worker that executes flow runs.
+3. At the same time the Prefect server: the one that ``PREFECT_API_URL`` names, else an embedded one.
+4. The stream worker; the deployments of ``prefect.yaml``, and the blocks that tell flows where everything is.
+5. The Prefect worker that executes flow runs.
 6. The first preload and prefilter, as flow runs; the schedule does the rest.
 """
 
@@ -76,11 +76,15 @@ class System:
         await asyncio.to_thread(end_leftovers, self.home)
         self.environ |= {"AIONE_HOME": str(self.home), MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
         await self._start_redis()
-        if not self.market.is_live:
-            await self._start_exchange()
-        await self._start_prefect()
-        await self._register()
+        try:
+            async with asyncio.TaskGroup() as together:
+                together.create_task(self._start_prefect())
+                if not self.market.is_live:
+                    together.create_task(self._start_exchange())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
         await self._start_stream()
+        await self._register()
         await self._start_worker()
 
     async def stop(self) -> None:

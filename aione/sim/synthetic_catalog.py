@@ -177,7 +177,7 @@ def _coin(seed: int, rank: int, symbol: str, base: str, price: float) -> Profile
         tick_size=tick_for(price),
         step_size=step_for(price),
         beta=1.0 if is_btc else float(np.clip(1.05 + 0.2 * draw[1], 0.5, 1.6)),
-        sigma=5e-5 if is_btc else float(np.clip(4.2e-4 * rank**0.08 * np.exp(0.25 * draw[2]), 2.5e-4, 1.6e-3)),
+        sigma=5e-5 if is_btc else float(np.clip(7.5e-4 * rank**0.08 * np.exp(0.25 * draw[2]), 4.5e-4, 2.4e-3)),
         onboard_ms=EPOCH_MS + age_days * DAY_MS,
     )
 

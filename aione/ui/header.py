@@ -43,7 +43,6 @@ def status_line(snapshot: Snapshot, now_ms: int, locale: Locale, link: LinkState
         Segment((_pulse(snapshot, now_ms, locale, link),), 100),
         _fact("bar", clock(meta.bar_time_ms), "strong", 90, locale),
         _fact("lag", f"{lag_ms / 1000:.1f}s", lag_tone, 80, locale),
-        _fact("cycle", str(snapshot.counters.cycle), "", 15, locale),
         _fact("seq", str(meta.seq), "", 60, locale),
         Segment(((meta.source, "dim"),), 20),
     ]

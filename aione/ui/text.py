@@ -18,7 +18,6 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "lag": ("lag", "затримка"),
     "for": ("for", "вже"),
     "seq": ("seq", "№"),
-    "cycle": ("cycle", "цикл"),
     "missing_bars": ("missing bars", "бракує барів"),
     "market": ("market", "ринок"),
     "universe": ("universe", "всього"),
