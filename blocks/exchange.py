@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aione.venue.ledger import WeightLedger
-from aione.venue.rest import BinanceRest
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
+
+from aione.venue.ledger import WeightLedger
+from aione.venue.rest import BinanceRest
 
 
 class ExchangeBlock(Block):

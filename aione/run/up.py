@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,6 @@ class Options:
     is_json: bool = False
 
 
-@dataclass(slots=True)
-class Totals:
-    """What the finished cycles add up to, for the JSON that ends ``--json``."""
-
-    cycles: list[dict[str, Any]] = field(default_factory=list)
-
-
 def run_up(options: Options, settings: Settings) -> int:
     """Own the home, run the system until it is told to end, and return the exit status.
 
@@ -65,17 +58,22 @@ def run_up(options: Options, settings: Settings) -> int:
 
 async def _up(options: Options, settings: Settings, home: Path) -> int:
     started = time.monotonic()
-    is_shown = sys.stdout.isatty() and not options.is_json
+    is_table_up = False
 
     def report(line: str) -> None:
-        print(f"{time.monotonic() - started:6.1f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201  # start-up
+        """Tell the person who waits; while the table is on the screen, only the log."""
+        text = f"{time.monotonic() - started:6.1f} s  {line}"
+        with (home / "logs" / "up.log").open("a", encoding="utf-8") as log:
+            print(text, file=log)
+        if not is_table_up:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201  # start-up
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     system = System(home, settings, options.market, report)
     _choose_metrics_port(system)
-    totals = Totals()
+    cycles: list[dict[str, Any]] = []
     try:
         starting = asyncio.create_task(_start(system, report))
         if not await _unless(stop, starting):
@@ -83,20 +81,21 @@ async def _up(options: Options, settings: Settings, home: Path) -> int:
         write_addresses(home, {name: system.environ[name] for name in ADDRESS_NAMES if name in system.environ})
         jobs = [
             asyncio.create_task(_supervise(system)),
-            asyncio.create_task(_count(system, options, totals, stop)),
+            asyncio.create_task(_count(system, options, cycles, stop)),
         ]
         if not options.is_json:
+            is_table_up = sys.stdout.isatty()
             jobs.append(asyncio.create_task(run_terminal(system.redis_url, settings, stop=stop)))
         await _first_to_end(stop, jobs)
-        status = 0 if options.cycles is None or len(totals.cycles) >= options.cycles else 130
+        status = 0 if options.cycles is None or len(cycles) >= options.cycles else 130
         if options.is_json:
-            facts = await _facts(system, totals)
+            facts = await _facts(system, cycles)
             print(orjson.dumps(facts).decode(), flush=True)  # noqa: T201  # the command's answer
         return status
     finally:
+        is_table_up = False
         forget_addresses(home)
-        if not is_shown:
-            report("ending")
+        report("ending")
         await system.stop()
 
 
@@ -151,19 +150,19 @@ async def _supervise(system: System) -> None:
         pause_s = min(30.0, pause_s * 2) if dead else 1.0
 
 
-async def _count(system: System, options: Options, totals: Totals, stop: asyncio.Event) -> None:
+async def _count(system: System, options: Options, cycles: list[dict[str, Any]], stop: asyncio.Event) -> None:
     """Gather the completed cycles, and ask for the end when there are as many as were wanted."""
     redis = await connect(system.redis_url)
     try:
         async for cycle in CycleLog(redis).follow(stop):
-            totals.cycles.append(cycle)
-            if options.cycles is not None and len(totals.cycles) >= options.cycles:
+            cycles.append(cycle)
+            if options.cycles is not None and len(cycles) >= options.cycles:
                 stop.set()
     finally:
         await redis.aclose()
 
 
-async def _facts(system: System, totals: Totals) -> dict[str, Any]:
+async def _facts(system: System, cycles: list[dict[str, Any]]) -> dict[str, Any]:
     redis = await connect(system.redis_url)
     try:
         status = await StateStore(redis).load_stream_status()
@@ -171,8 +170,8 @@ async def _facts(system: System, totals: Totals) -> dict[str, Any]:
     finally:
         await redis.aclose()
     return {
-        "cycles": totals.cycles,
-        "missing_bars": sum(cycle["missing_bars"] for cycle in totals.cycles),
+        "cycles": cycles,
+        "missing_bars": sum(cycle["missing_bars"] for cycle in cycles),
         "rest_weight_used": int(weight or 0),
         "ws_messages": int(float(status.get("messages", 0))),
     }
