@@ -15,9 +15,10 @@ import typer
 from dotenv import load_dotenv
 
 from aione.errors import AioneError, InvalidInput
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
+    from aione.run.system import MarketChoice
     from aione.sim import SimServer
 
 app = typer.Typer(
@@ -51,14 +52,11 @@ def up(
     json: Json = False,
 ) -> None:
     """Start everything on this machine and watch the market; Ctrl-C ends it all."""
-    from aione.run.system import MarketChoice  # noqa: PLC0415  # --help stays fast
-    from aione.run.up import Options, run_up  # noqa: PLC0415
+    from aione.run.up import Options, run_up  # noqa: PLC0415  # --help stays fast
 
-    if live and (sim or replay):
-        raise InvalidInput("--live excludes --sim and --replay")
     _check_at(at, replay)
-    market = MarketChoice(is_live=live, replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
-    sys.exit(run_up(Options(market=market, cycles=cycles, is_json=json), _settings()))
+    market = _market(live=live, sim=sim, replay=replay, at=at, symbols=symbols, seed=seed)
+    sys.exit(run_up(Options(market=market, cycles=cycles, is_json=json), load_settings()))
 
 
 @app.command()
@@ -74,12 +72,9 @@ def scan(
 ) -> None:
     """Run one preload -> prefilter -> Stage1 -> Stage2 -> Stage3 cycle in this process and print it."""
     from aione.run.scan import run_scan  # noqa: PLC0415  # --help stays fast
-    from aione.run.system import MarketChoice  # noqa: PLC0415
 
-    if live and (sim or replay):
-        raise InvalidInput("--live excludes --sim and --replay")
-    market = MarketChoice(is_live=live, replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
-    run_scan(market, _settings(), is_json=json)
+    market = _market(live=live, sim=sim, replay=replay, at=at, symbols=symbols, seed=seed)
+    run_scan(market, load_settings(), is_json=json)
 
 
 @app.command()
@@ -93,11 +88,10 @@ def sim(
 ) -> None:
     """Run the simulated exchange alone: the REST and WebSocket contract of Binance USD-M on one loopback port."""
     from aione.run.market import make_market  # noqa: PLC0415  # --help stays fast
-    from aione.run.system import MarketChoice  # noqa: PLC0415
     from aione.sim import run_sim  # noqa: PLC0415
 
     _check_at(at, replay)
-    choice = MarketChoice(replay=_directory(replay), at=_moment_text(at), symbols=symbols, seed=seed)
+    choice = _market(live=False, sim=True, replay=replay, at=at, symbols=symbols, seed=seed)
     run_sim(make_market(choice), port=port, on_ready=_tell_addresses)
 
 
@@ -106,7 +100,7 @@ def stream() -> None:
     """Run the stream worker alone: closed bars, forming bars, book tickers, metrics."""
     from aione.run.parts import run_stream  # noqa: PLC0415  # --help stays fast
 
-    run_stream(_settings(), _redis_url())
+    run_stream(load_settings(), _redis_url())
 
 
 @app.command()
@@ -114,7 +108,7 @@ def ui(*, once: Annotated[bool, typer.Option("--once", help="Print the table onc
     """Show the market in this terminal, from the snapshot and its updates."""
     from aione.ui.terminal import run_terminal  # noqa: PLC0415  # --help stays fast
 
-    asyncio.run(run_terminal(_redis_url(), _settings(), once=once))
+    asyncio.run(run_terminal(_redis_url(), load_settings(), once=once))
 
 
 @app.command()
@@ -152,8 +146,19 @@ def main() -> None:
         sys.exit(130)
 
 
-def _settings() -> Settings:
-    return load_settings()
+def _market(*, live: bool, sim: bool, replay: Path | None, at: str | None, symbols: int, seed: int) -> MarketChoice:
+    """Return the market that was chosen; what does not go together is refused before anything starts."""
+    from aione.run.market import parse_moment  # noqa: PLC0415  # --help stays fast
+    from aione.run.system import MarketChoice  # noqa: PLC0415
+
+    if live and (sim or replay):
+        raise InvalidInput("--live excludes --sim and --replay")
+    if replay is not None and not replay.is_dir():
+        raise InvalidInput(f"--replay: expected a directory of recorded bars, {replay} is not one")
+    if at is not None:
+        parse_moment(at)
+    directory = None if replay is None else replay.resolve()
+    return MarketChoice(is_live=live, replay=directory, at=at, symbols=symbols, seed=seed)
 
 
 def _redis_url() -> str:
@@ -165,14 +170,6 @@ def _redis_url() -> str:
     return read_addresses(home_directory())["REDIS_URL"]
 
 
-def _directory(path: Path | None) -> Path | None:
-    if path is None:
-        return None
-    if not path.is_dir():
-        raise InvalidInput(f"--replay: expected a directory of recorded bars, {path} is not one")
-    return path.resolve()
-
-
 def _check_at(at: str | None, replay: Path | None) -> None:
     """A market that goes on cannot be put back to a moment unless it is a recording."""
     if at is not None and replay is None:
@@ -181,15 +178,6 @@ def _check_at(at: str | None, replay: Path | None) -> None:
 
 def _tell_addresses(server: SimServer) -> None:
     print(f"{server.rest_url}  {server.ws_url}", flush=True)  # noqa: T201  # what a client needs
-
-
-def _moment_text(text: str | None) -> str | None:
-    """Check a moment early, before anything is started."""
-    if text is not None:
-        from aione.run.market import parse_moment  # noqa: PLC0415  # --help stays fast
-
-        parse_moment(text)
-    return text
 
 
 __all__ = ["app", "main"]

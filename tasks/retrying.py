@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
@@ -20,4 +20,12 @@ async def worth_a_retry(task: Task[..., Any], task_run: TaskRun, state: State[An
     return isinstance(error, VenueUnavailable | ServiceUnavailable)
 
 
-__all__ = ["worth_a_retry"]
+RETRIED: Final[dict[str, Any]] = {
+    "retries": 3,
+    "retry_delay_seconds": [1, 3, 9],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": worth_a_retry,
+}
+"""Options of a task that talks to the exchange and has time."""
+
+__all__ = ["RETRIED", "worth_a_retry"]

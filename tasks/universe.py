@@ -13,30 +13,16 @@ from aione.screening.history import HistoryReport, preload_history
 from aione.screening.refresh import Candidates, find_candidates, screen_candidates
 from aione.screening.runtime import Runtime
 from aione.store.cycles import Progress
-from tasks.retrying import worth_a_retry
+from tasks.retrying import RETRIED
 
 
-@task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 9],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_a_retry,
-    timeout_seconds=120,
-    cache_policy=NO_CACHE,
-)
+@task(**RETRIED, timeout_seconds=120, cache_policy=NO_CACHE)
 async def candidates(runtime: Runtime) -> Candidates:
     """Refresh the universe and apply the filters that cost one request for all; see `find_candidates`."""
     return await find_candidates(runtime)
 
 
-@task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 9],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_a_retry,
-    timeout_seconds=1800,
-    cache_policy=NO_CACHE,
-)
+@task(**RETRIED, timeout_seconds=1800, cache_policy=NO_CACHE)
 async def history(runtime: Runtime, symbols: tuple[str, ...]) -> HistoryReport:
     """Fetch the bars that the rings lack, with a progress artifact; see `preload_history`."""
     artifact = await acreate_progress_artifact(progress=0.0, key="preload", description="Bars fetched by symbol")
@@ -53,14 +39,7 @@ async def history(runtime: Runtime, symbols: tuple[str, ...]) -> HistoryReport:
     return await preload_history(runtime, symbols, show)
 
 
-@task(
-    retries=3,
-    retry_delay_seconds=[1, 3, 9],
-    retry_jitter_factor=0.5,
-    retry_condition_fn=worth_a_retry,
-    timeout_seconds=600,
-    cache_policy=NO_CACHE,
-)
+@task(**RETRIED, timeout_seconds=600, cache_policy=NO_CACHE)
 async def screen(runtime: Runtime, found: Candidates) -> PrefilterResult:
     """Apply the filters that cost a request a symbol and rank what is left; leaves the funnel as an artifact."""
     result = await screen_candidates(runtime, found)
