@@ -244,14 +244,13 @@ def test_at_least_one_closed_trade_is_kept():
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_views_and_stream_agree_after_any_mixture(redis_url, data):
-    client = aioredis.Redis.from_url(redis_url)
-    await client.flushdb()
-    store = TradeStore(client)
-    for _ in range(data.draw(st.integers(1, 12))):
-        symbol, hour = data.draw(st.sampled_from("ABC")), data.draw(st.integers(0, 2))
-        events = life(f"{symbol}USDT", T0 + hour * 3_600_000)
-        start = data.draw(st.integers(0, 3))
-        await store.append(events[start : data.draw(st.integers(start, 4))])
-    assert contents(await store.load()) == contents(await store.rebuild())
-    assert len(await store.events()) == store.counts.appended
-    await client.aclose()
+    async with aioredis.Redis.from_url(redis_url) as client:
+        await client.flushdb()
+        store = TradeStore(client)
+        for _ in range(data.draw(st.integers(1, 12))):
+            symbol, hour = data.draw(st.sampled_from("ABC")), data.draw(st.integers(0, 2))
+            events = life(f"{symbol}USDT", T0 + hour * 3_600_000)
+            start = data.draw(st.integers(0, 3))
+            await store.append(events[start : data.draw(st.integers(start, 4))])
+        assert contents(await store.load()) == contents(await store.rebuild())
+        assert len(await store.events()) == store.counts.appended
