@@ -71,6 +71,7 @@ async def _up(options: Options, settings: Settings, home: Path) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    forget_addresses(home)
     system = System(home, settings, options.market, report)
     _choose_metrics_port(system)
     cycles: list[dict[str, Any]] = []

@@ -111,15 +111,15 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
 
 
 async def _wait_for_bars(runtime: Runtime, symbols: Sequence[str], bar_time_ms: int) -> list[str]:
-    """Return the symbols whose bar is still missing when all have come or the grace is over."""
-    deadline_ms = bar_time_ms + MINUTE_MS + 1000 * runtime.settings.SCREENING_GRACE_S
+    """Wait until every bar is confirmed or the grace is over; return the symbols that have none at all."""
+    loop = asyncio.get_running_loop()
+    over_ms = bar_time_ms + MINUTE_MS + 1000 * runtime.settings.SCREENING_GRACE_S
+    deadline_s = loop.time() + (over_ms - runtime.now_ms()) / 1000
     waiting = list(symbols)
-    while True:
-        gaps = await runtime.minute_rings.gaps(waiting, bar_time_ms, bar_time_ms)
-        waiting = [symbol for symbol in waiting if gaps[symbol]]
-        if not waiting or runtime.now_ms() >= deadline_ms:
-            return waiting
+    while (waiting := await runtime.minute_rings.unsure(waiting, bar_time_ms)) and loop.time() < deadline_s:  # noqa: ASYNC110  # others write
         await asyncio.sleep(POLL_S)
+    gaps = await runtime.minute_rings.gaps(waiting, bar_time_ms, bar_time_ms)
+    return [symbol for symbol in waiting if gaps[symbol]]
 
 
 async def _fetch_missing(runtime: Runtime, symbols: Sequence[str], bar_time_ms: int, warnings: list[str]) -> list[str]:

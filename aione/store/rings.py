@@ -19,7 +19,7 @@ import numpy as np
 import redis.asyncio as aioredis
 
 from aione.panel.bar_panel import BarPanel
-from aione.panel.bars import BAR_RECORD
+from aione.panel.bars import BAR_RECORD, Finality
 from aione.store import keys
 from aione.store.connect import redis_errors
 from aione.store.ring_layout import RECORD_BYTES, Records, RingLayout
@@ -164,6 +164,18 @@ class BarRings:
         blocks = await self._windows(symbols, start_ms, bars)
         held = [row["open_time_ms"] for block in blocks for row in block]
         return {symbol: self.layout.missing(start_ms, times) for symbol, times in zip(symbols, held, strict=True)}
+
+    async def unsure(self, symbols: Sequence[str], open_time_ms: int) -> list[str]:
+        """Return the symbols whose bar is absent, or confirmed neither by its closing event nor by REST.
+
+        Raises
+        ------
+        ServiceUnavailable
+            Redis does not answer.
+        """
+        rows = np.concatenate(await self._windows(symbols, open_time_ms, 1))[:, 0]
+        is_sure = (rows["open_time_ms"] == open_time_ms) & (rows["finality"] >= Finality.STREAM_CLOSED)
+        return [symbol for symbol, sure in zip(symbols, is_sure, strict=True) if not sure]
 
     def _arguments(self, symbol: str, rows: Records) -> Iterator[list[Any]]:
         """Yield the scripts' arguments, each for at most one ring's worth of records."""

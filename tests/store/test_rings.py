@@ -267,3 +267,19 @@ def test_both_rings_agree_with_a_dict_of_bars(redis_url, writes):
         await client.aclose()
 
     asyncio.run(run())
+
+
+async def test_a_bar_is_unsure_until_its_closing_event_or_rest_has_confirmed_it(redis):
+    rings = BarRings(redis, "1m", CAPACITY)
+    time = minute(3)
+    assert await rings.unsure(["AUSDT", "BUSDT"], time) == ["AUSDT", "BUSDT"]
+    for finality, expected in (
+        (Finality.PROVISIONAL, ["AUSDT"]),
+        (Finality.SUCCESSOR_SEEN, ["AUSDT"]),
+        (Finality.STREAM_CLOSED, []),
+        (Finality.REST_CONFIRMED, []),
+    ):
+        row = np.zeros(1, BAR_RECORD)
+        row["open_time_ms"], row["finality"] = time, finality
+        await rings.write({"AUSDT": row})
+        assert await rings.unsure(["AUSDT"], time) == expected
