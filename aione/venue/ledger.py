@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -69,7 +70,7 @@ class Booking:
     hold_s: float = 0.0
 
 
-class LedgerBase:
+class LedgerBase(ABC):
     """The waiting, the same for every ledger; where the counts live is the subclass's.
 
     Parameters
@@ -123,11 +124,11 @@ class LedgerBase:
         if window is None or window == current:
             await self._raise_to(current, used)
 
-    async def _book(self, budget: Budget, window: int, weight: int, limit: int) -> Booking:
-        raise NotImplementedError
+    @abstractmethod
+    async def _book(self, budget: Budget, window: int, weight: int, limit: int) -> Booking: ...
 
-    async def _raise_to(self, window: int, used: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _raise_to(self, window: int, used: int) -> None: ...
 
 
 class LocalLedger(LedgerBase):
