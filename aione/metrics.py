@@ -69,6 +69,18 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("aione_streams", "gauge", "Streams in each state; only proven ones deliver.", ("state",)),
         Metric("aione_data_age_seconds", "gauge", "Age of the newest event, by kind of stream.", ("kind",)),
         Metric("aione_dropped_total", "counter", "Bars dropped because Redis was away too long."),
+        Metric("aione_bars_corrected_total", "counter", "Final bars that the exchange later told differently."),
+        Metric("aione_bars_verified_total", "counter", "Streamed bars that were compared with REST."),
+        Metric("aione_ws_resubscribed_total", "counter", "Silent streams that were asked for again."),
+        Metric("aione_incidents", "gauge", "Open incidents, by kind.", ("kind",)),
+        Metric("aione_incidents_total", "counter", "Incidents that began, by kind.", ("kind",)),
+        Metric("aione_store_reads_total", "counter", "Symbols asked of a tier.", ("tier", "outcome")),
+        Metric("aione_store_pending_bars", "gauge", "Bars that wait for Redis to be back."),
+        Metric("aione_store_replayed_total", "counter", "Bars that were written to Redis after it was back."),
+        Metric("aione_store_age_seconds", "gauge", "Age of the newest bar, by tier.", ("tier",)),
+        Metric("aione_archive_bars_total", "counter", "Bars written to the archive on disk."),
+        Metric("aione_context_age_seconds", "gauge", "Median age of the context, by kind.", ("kind",)),
+        Metric("aione_ledger_alone", "gauge", "1 while the request budget is this process's own."),
         Metric("aione_errors_total", "counter", "Errors survived, by kind.", ("kind",)),
     )
 }

@@ -32,6 +32,8 @@ PREFILTER_INTERVAL_SEC = 600
 TRADE_REFRESH_INTERVAL = 60  # seconds between bar-based refreshes of open trades by the flow
 SCREENING_GRACE_S = 2.5  # how long a cycle waits for the minute's last bars
 STALE_RUN_S = 45.0  # a scheduled run older than this skips itself
+ARCHIVE_INTERVAL_SEC = 600  # how far the archive on disk may be behind the rings
+VERIFY_INTERVAL_SEC = 3600  # each streamed bar is compared with REST once, within this
 
 # ── Concurrency ──
 MAX_PARALLEL_STAGE2 = 2
@@ -139,6 +141,7 @@ OPTUNA_PARAM_RANGES: dict[str, dict[str, Any]] = {
 METRICS_PORT: Final = 8001
 
 __all__ = [
+    "ARCHIVE_INTERVAL_SEC",
     "ASSET_CLASS_MAPPING",
     "ASSET_STATE",
     "BUY_SET",
@@ -184,6 +187,7 @@ __all__ = [
     "UI_LOCALE",
     "USER_SETTINGS_DEFAULT",
     "VENUE",
+    "VERIFY_INTERVAL_SEC",
     "MetricResults",
     "SymbolInfo",
 ]

@@ -342,12 +342,28 @@ class VenueParams(Model):
     )
     weight_per_minute: Bars = 2400
     weight_reserve_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    refresh_share_frac: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.92, description="of the usable weight of a minute that refreshes may take; the rest is kept for healing"
+    )
+    weight_without_redis_frac: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.15, description="of the usable weight that one process takes while it cannot ask the shared ledger"
+    )
+    open_interest_weight: Annotated[int, Field(ge=0)] = Field(
+        150, description="weight a minute that polling open interest may take; 0 turns it off"
+    )
     timeout_s: Positive = 10.0
     streams_per_connection: Annotated[int, Field(ge=1, le=1024)] = 200
     control_messages_per_s: Annotated[int, Field(ge=1, le=10)] = 5
+    depth_stream: Literal["", "depth5@500ms", "depth10@500ms", "depth20@500ms"] = Field(
+        "depth20@500ms", description="order book stream of each screened symbol; empty turns it off"
+    )
     stale_after_s: Positive = 15.0
-    proof_within_s: Positive = Field(70.0, description="a stream asked for must have delivered within this")
+    proof_within_s: Positive = Field(8.0, description="a stream asked for must have delivered within this")
     stream_stale_after_s: Positive = Field(130.0, description="a stream that delivered and then fell silent")
+    resubscribe_base_s: Positive = Field(
+        15.0, description="a silent stream is asked for again after this, then after twice as long, and so on"
+    )
+    resubscribe_cap_s: Positive = 600.0
     connection_life_s: Positive = 23 * 3600.0
     backoff_base_s: Positive = 0.5
     backoff_cap_s: Positive = 30.0

@@ -46,7 +46,15 @@ AssetState = Literal["init", "alert", "normal", "no_trade", "no_data", "syncing"
 
 ENV_PREFIX = "AIONE_"
 PROCESS_VARIABLES = frozenset(
-    {"AIONE_HOME", "AIONE_PROFILE", "AIONE_PART_OF", "AIONE_STREAM_SHARD", "AIONE_REST_URL", "AIONE_WS_URL"}
+    {
+        "AIONE_HOME",
+        "AIONE_PROFILE",
+        "AIONE_PART_OF",
+        "AIONE_STREAM_SHARD",
+        "AIONE_DATA_DIR",
+        "AIONE_REST_URL",
+        "AIONE_WS_URL",
+    }
 )
 """Variables that say where a process runs and with what; they override no constant of their own name."""
 
@@ -64,6 +72,8 @@ class Settings(Model):
     TRADE_REFRESH_INTERVAL: Positive
     SCREENING_GRACE_S: NotNegative
     STALE_RUN_S: Positive
+    ARCHIVE_INTERVAL_SEC: Positive
+    VERIFY_INTERVAL_SEC: Positive
     MAX_PARALLEL_STAGE2: Bars
     OI_SEMAPHORE: Bars
     KLINES_SEMAPHORE: Bars

@@ -31,6 +31,11 @@ def weight(minute: int) -> str:
     return f"{PREFIX}weight:{minute}"
 
 
+def weight_wanted(minute: int) -> str:
+    """Return the hash priority -> weight that waits for one UTC minute."""
+    return f"{PREFIX}weight:wanted:{minute}"
+
+
 def request_budget(name: str, window: int) -> str:
     """Return the count of one window of a budget that the exchange keeps apart from the weight."""
     return f"{PREFIX}budget:{name}:{window}"
@@ -111,9 +116,39 @@ def progress() -> str:
     return f"{PREFIX}progress"
 
 
-def stream_status() -> str:
-    """Return the hash of the stream worker's own state."""
-    return f"{PREFIX}stream:status"
+def stream_status(worker: str) -> str:
+    """Return the hash of one stream worker's own state."""
+    return f"{PREFIX}stream:status:{worker}"
+
+
+def stream_streams(worker: str) -> str:
+    """Return the hash stream -> state of one stream worker."""
+    return f"{PREFIX}stream:streams:{worker}"
+
+
+def stream_workers() -> str:
+    """Return the sorted set of stream workers, scored by when each last spoke (epoch ms)."""
+    return f"{PREFIX}stream:workers"
+
+
+def incidents() -> str:
+    """Return the stream of incidents: what went wrong with the data, and when it was over."""
+    return f"{PREFIX}incidents"
+
+
+def open_incidents() -> str:
+    """Return the hash incident -> its beginning, of those that are not over."""
+    return f"{PREFIX}incidents:open"
+
+
+def bar_corrections() -> str:
+    """Return the stream of corrections: final bars that the exchange later told differently."""
+    return f"{PREFIX}bars:corrections"
+
+
+def derivatives() -> str:
+    """Return the hash symbol -> open interest as last polled, with its recent past."""
+    return f"{PREFIX}derivatives"
 
 
 def flow_metrics() -> str:
@@ -123,21 +158,27 @@ def flow_metrics() -> str:
 
 __all__ = [
     "PREFIX",
+    "bar_corrections",
     "bar_ring",
     "book_tickers",
     "closed_trades",
     "context_history",
     "cycles",
+    "derivatives",
     "fast_symbols",
     "flow_metrics",
     "forming_bars",
+    "incidents",
     "monitor_states",
+    "open_incidents",
     "open_trades",
     "prefilter_result",
     "progress",
     "request_budget",
     "sequence",
     "stream_status",
+    "stream_streams",
+    "stream_workers",
     "trade_events",
     "trade_numbers",
     "universe",
@@ -145,4 +186,5 @@ __all__ = [
     "venue_hold",
     "weight",
     "weight_total",
+    "weight_wanted",
 ]
