@@ -19,6 +19,11 @@ class Finality(IntEnum):
     STREAM_CLOSED = 2
     REST_CONFIRMED = 3
 
+    @property
+    def is_final(self) -> bool:
+        """Return whether the exchange itself has said that the bar is over."""
+        return self >= Finality.STREAM_CLOSED
+
 
 class Source(IntEnum):
     """Where a bar came from."""

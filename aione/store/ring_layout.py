@@ -18,10 +18,64 @@ INTERVALS_MS: Final = {"1m": MINUTE_MS, "1d": DAY_MS}
 CAPACITIES: Final = {"1m": 2048, "1d": 256}
 
 ABSENT: Final = 1
-"""Value of a record's ``reserved``: the exchange was asked for this bar and has none. Its numbers are NaN."""
+"""Bit of a record's ``reserved``: the exchange was asked for this bar and has none. Its numbers are NaN."""
+CORRECTED: Final = 2
+"""Bit of a record's ``reserved``: the bar was final before and the exchange has told other numbers since."""
 
 Records = NDArray[Any]
 """Rows of `BAR_RECORD`."""
+U1 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did.
+
+    Attributes
+    ----------
+    changed : int
+        Slots whose bar, or whose certainty, is another one now.
+    corrected : int
+        Those of them that held the same bar, final, with other numbers.
+    """
+
+    changed: int = 0
+    corrected: int = 0
+
+    def __add__(self, other: Written) -> Written:
+        """Return what both writes did."""
+        return Written(self.changed + other.changed, self.corrected + other.corrected)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A final bar that was told differently later: one `BAR_RECORD` before and one after."""
+
+    symbol: str
+    timeframe: str
+    before: Records
+    after: Records
+
+
+@dataclass(frozen=True, slots=True)
+class RingView:
+    """A panel with what a scan must know of its bars' certainty.
+
+    Attributes
+    ----------
+    panel : BarPanel
+        S symbols, T bars.
+    finality, source : uint8 (S,)
+        Of the last bar, as `Finality` and `aione.panel.bars.Source`; 0 where the bar is missing or absent.
+    holes : int64 (S,)
+        Bars that are missing after the first one held. What comes before it is history that the symbol does not
+        have (yet); what the exchange is known not to have is no hole.
+    """
+
+    panel: BarPanel
+    finality: U1
+    source: U1
+    holes: I8
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +186,27 @@ class RingLayout:
             row += len(window)
         return BarPanel(tuple(symbols), grid, valid=valid, interval_ms=self.interval_ms, **values)
 
+    def view(self, symbols: Sequence[str], start_ms: int, windows: Sequence[Records]) -> RingView:
+        """Return the panel of these windows, as `panel` takes them, with what is known of its bars."""
+        panel = self.panel(symbols, start_ms, windows)
+        finality, source, holes = [], [], []
+        for window in windows:
+            held = window["open_time_ms"] == panel.open_time_ms
+            is_known = held.any(axis=1)
+            first = np.where(is_known, held.argmax(axis=1), held.shape[1])
+            holes.append(held.shape[1] - first - held.sum(axis=1))
+            last = window[:, -1]
+            has_bar = held[:, -1] & (last["reserved"] & ABSENT == 0)
+            finality.append(np.where(has_bar, last["finality"], 0))
+            source.append(np.where(has_bar, last["source"], 0))
+        empty: list[Any] = [np.zeros(0)]
+        return RingView(
+            panel,
+            np.concatenate(empty + finality).astype(np.uint8),
+            np.concatenate(empty + source).astype(np.uint8),
+            np.concatenate(empty + holes).astype(np.int64),
+        )
+
     def missing(self, start_ms: int, held: I8) -> list[tuple[int, int]]:
         """Return the inclusive open-time ranges that are missing.
 
@@ -147,12 +222,19 @@ class RingLayout:
 
 def fill_block(values: dict[str, F8], valid: B1, rows: slice, window: Records, grid: I8) -> None:
     """Copy a block of records ``(n, bars)`` into the panel's arrays; what is not the grid's bar becomes NaN."""
-    valid[rows] = (window["open_time_ms"] == grid) & (window["reserved"] != ABSENT)
+    valid[rows] = (window["open_time_ms"] == grid) & (window["reserved"] & ABSENT == 0)
     gaps = None if valid[rows].all() else ~valid[rows]
     for name, array in values.items():
         array[rows] = window[name]
         if gaps is not None:
             array[rows][gaps] = np.nan
+
+
+def is_sure(last: Records, open_time_ms: int) -> B1:
+    """Return where a slot holds this very bar, final or known to be absent, bool ``(S,)``."""
+    is_absent = last["reserved"] & ABSENT != 0
+    known: B1 = (last["open_time_ms"] == open_time_ms) & ((last["finality"] >= Finality.STREAM_CLOSED) | is_absent)
+    return known
 
 
 def absent_bars(open_times_ms: I8) -> Records:
@@ -174,11 +256,16 @@ def missing_ranges(grid: I8, held: I8) -> list[tuple[int, int]]:
 __all__ = [
     "ABSENT",
     "CAPACITIES",
+    "CORRECTED",
     "INTERVALS_MS",
     "RECORD_BYTES",
+    "Correction",
     "Records",
     "RingLayout",
+    "RingView",
+    "Written",
     "absent_bars",
     "fill_block",
+    "is_sure",
     "missing_ranges",
 ]

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aione.panel.bar_panel import BarPanel
-from aione.panel.bars import BAR_RECORD
-from aione.store.ring_layout import RECORD_BYTES, Records, RingLayout
+from aione.panel.bar_panel import B1, BarPanel
+from aione.panel.bars import BAR_RECORD, Finality
+from aione.store.ring_layout import (
+    CORRECTED,
+    RECORD_BYTES,
+    Correction,
+    Records,
+    RingLayout,
+    RingView,
+    Written,
+    is_sure,
+)
 
 
 class MemoryRings:
@@ -27,7 +37,7 @@ class MemoryRings:
     >>> bar["open_time_ms"], bar["close"] = 120_000, 42.0
     >>> rings = MemoryRings()
     >>> asyncio.run(rings.write({"BTCUSDT": bar})), asyncio.run(rings.write({"BTCUSDT": bar}))
-    (1, 0)
+    (Written(changed=1, corrected=0), Written(changed=0, corrected=0))
     >>> asyncio.run(rings.load(["BTCUSDT"], end_ms=120_000, bars=2)).close
     array([[nan, 42.]])
     """
@@ -35,21 +45,31 @@ class MemoryRings:
     def __init__(self, timeframe: str = "1m", capacity: int | None = None) -> None:
         self.layout = RingLayout.of(timeframe, capacity)
         self.timeframe = timeframe
+        self.corrections: list[Correction] = []
         self._rings: dict[str, Records] = {}
 
-    async def write(self, records: Mapping[str, Records]) -> int:
+    async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; see `Rings.write`."""
         plan = {symbol: list(self.layout.runs(symbol, rows)) for symbol, rows in records.items()}
-        changed = 0
+        written = Written()
         for symbol, runs in plan.items():
             if symbol not in self._rings and runs:
                 self._rings[symbol] = np.zeros(self.layout.capacity, BAR_RECORD)
             for slot, run in runs:
-                held = self._rings[symbol][slot : slot + len(run)]
-                keep = _wins(run, held)
-                held[keep] = run[keep]
-                changed += int(keep.sum())
-        return changed
+                written += self._put(symbol, slot, run)
+        return written
+
+    def _put(self, symbol: str, slot: int, run: Records) -> Written:
+        held = self._rings[symbol][slot : slot + len(run)]
+        wins, corrects = _outcome(run, held)
+        for at in np.flatnonzero(corrects):
+            before, after = held[at : at + 1].copy(), run[at : at + 1].copy()
+            self.corrections.append(Correction(symbol, self.timeframe, before, after))
+        is_same = run["open_time_ms"] == held["open_time_ms"]
+        flags = np.where(corrects, CORRECTED, np.where(is_same, held["reserved"] & CORRECTED, 0))[wins]
+        held[wins] = run[wins]
+        held["reserved"][wins] |= flags.astype(np.uint16)
+        return Written(int(wins.sum()), int(corrects.sum()))
 
     async def load(self, symbols: Sequence[str], end_ms: int, bars: int) -> BarPanel:
         """Return the panel of ``bars`` bars that ends at ``end_ms``; see `Rings.load`."""
@@ -67,6 +87,23 @@ class MemoryRings:
             for symbol in symbols
         }
 
+    async def view(self, symbols: Sequence[str], end_ms: int, bars: int) -> RingView:
+        """Return the panel with finality and holes; see `Rings.view`."""
+        start_ms = self.layout.window(end_ms, bars)
+        windows = [self._window(symbol, start_ms, bars)[np.newaxis] for symbol in symbols]
+        return self.layout.view(symbols, start_ms, windows or [np.zeros((0, bars), BAR_RECORD)])
+
+    async def records(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
+        """Return the bars held; see `Rings.records`."""
+        bars = self.layout.bars_between(start_ms, end_ms)
+        grid = self.layout.grid(start_ms, bars)
+        rows = {symbol: self._window(symbol, start_ms, bars) for symbol in symbols}
+        return {symbol: row[row["open_time_ms"] == grid] for symbol, row in rows.items()}
+
+    async def unsure(self, symbols: Sequence[str], open_time_ms: int) -> list[str]:
+        """Return the symbols without a final bar; see `Rings.unsure`."""
+        return [s for s in symbols if not is_sure(self._window(s, open_time_ms, 1), open_time_ms)[0]]
+
     def _window(self, symbol: str, start_ms: int, bars: int) -> Records:
         ring = self._rings.get(symbol)
         if ring is None:
@@ -74,19 +111,19 @@ class MemoryRings:
         return np.concatenate([ring[first : first + count] for first, count in self.layout.segments(start_ms, bars)])
 
 
-def _wins(new: Records, held: Records) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return where ``new`` may replace ``held``: a later bar, or the same bar surer or corrected."""
-    same_bytes = (_raw(new) == _raw(held)).all(axis=1)
-    is_same_bar = new["open_time_ms"] == held["open_time_ms"]
+def _outcome(new: Records, held: Records) -> tuple[B1, B1]:
+    """Return where ``new`` replaces ``held``, and where that corrects a final bar; both bool ``(n,)``."""
+    is_same = new["open_time_ms"] == held["open_time_ms"]
+    differs = (_raw(new)[:, 8:68] != _raw(held)[:, 8:68]).any(axis=1)
+    tells = differs | (new["source"] != held["source"])
     surer = new["finality"] > held["finality"]
-    corrected = (new["finality"] == held["finality"]) & ~same_bytes
-    wins: np.ndarray[tuple[int], np.dtype[np.bool_]] = (new["open_time_ms"] > held["open_time_ms"]) | (
-        is_same_bar & (surer | corrected)
-    )
-    return wins
+    equal = new["finality"] == held["finality"]
+    wins: B1 = (new["open_time_ms"] > held["open_time_ms"]) | (is_same & (surer | (equal & tells)))
+    corrects: B1 = wins & is_same & differs & (held["finality"] >= Finality.STREAM_CLOSED)
+    return wins, corrects
 
 
-def _raw(records: Records) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def _raw(records: Records) -> NDArray[np.uint8]:
     return np.ascontiguousarray(records).view(np.uint8).reshape(len(records), RECORD_BYTES)
 
 

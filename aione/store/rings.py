@@ -19,41 +19,56 @@ import numpy as np
 import redis.asyncio as aioredis
 
 from aione.panel.bar_panel import BarPanel
-from aione.panel.bars import BAR_RECORD, Finality
+from aione.panel.bars import BAR_RECORD
 from aione.store import keys
 from aione.store.connect import redis_errors
-from aione.store.ring_layout import RECORD_BYTES, Records, RingLayout
+from aione.store.ring_layout import RECORD_BYTES, Correction, Records, RingLayout, RingView, Written, is_sure
 from aione.store.ring_memory import MemoryRings
 from config import config
 
 SYMBOLS_A_READ: Final = 32
 BYTES_A_WRITE: Final = 4 << 20
 
-# The runs arrive as (first slot, records) pairs. A record is 72 bytes; its open time is the first 8, its finality
-# the 70th (counted from 1, as Lua does). A slot that was never written holds open time 0.
+# The runs arrive as (first slot, records) pairs. A record is 72 bytes; counted from 1, as Lua does, its open time is
+# the first 8, its numbers end at the 68th, the 69th is its source, the 70th its finality, the 71st its flags. A slot
+# that was never written holds open time 0.
 _WRITE_LUA: Final = """
-local changed = 0
-for arg = 2, #ARGV, 2 do
+local changed, corrected = 0, 0
+for arg = 4, #ARGV, 2 do
   local start, run = tonumber(ARGV[arg]) * 72, ARGV[arg + 1]
   local held = redis.call('GETRANGE', KEYS[1], start, start + #run - 1)
   local from = nil
   for at = 1, run == held and 0 or #run, 72 do
-    local wins = true
+    local wins, flags = true, 0
     if at + 71 <= #held then
       local new, old = struct.unpack('<i8', run, at), struct.unpack('<i8', held, at)
       if new < old then
         wins = false
       elseif new == old then
         local surer, sure = run:byte(at + 69), held:byte(at + 69)
-        wins = surer > sure or (surer == sure and run:sub(at, at + 71) ~= held:sub(at, at + 71))
+        local differs = run:sub(at + 8, at + 67) ~= held:sub(at + 8, at + 67)
+        local tells = differs or run:byte(at + 68) ~= held:byte(at + 68)
+        wins = surer > sure or (surer == sure and tells)
+        local was_corrected = bit.band(held:byte(at + 70), 2) > 0
+        if wins and sure >= 2 and differs then
+          corrected = corrected + 1
+          redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'symbol', ARGV[2], 'timeframe', ARGV[3],
+            'before', held:sub(at, at + 71), 'after', run:sub(at, at + 71))
+          was_corrected = true
+        end
+        if was_corrected then flags = 2 end
       end
     end
-    if wins then
-      changed = changed + 1
-      from = from or at
-    elseif from then
+    if wins then changed = changed + 1 end
+    if (not wins or flags > 0) and from then
       redis.call('SETRANGE', KEYS[1], start + from - 1, run:sub(from, at - 1))
       from = nil
+    end
+    if wins and flags > 0 then
+      local flagged = string.char(bit.bor(run:byte(at + 70), flags))
+      redis.call('SETRANGE', KEYS[1], start + at - 1, run:sub(at, at + 69) .. flagged .. run:sub(at + 71, at + 71))
+    elseif wins then
+      from = from or at
     end
   end
   if from then
@@ -61,7 +76,7 @@ for arg = 2, #ARGV, 2 do
   end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-return changed
+return {changed, corrected}
 """
 
 
@@ -70,11 +85,12 @@ class Rings(Protocol):
 
     timeframe: str
 
-    async def write(self, records: Mapping[str, Records]) -> int:
+    async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; return how many slots changed. Repeating a write changes nothing.
 
         A slot takes a later bar always and an older one never. Of the same bar the surer one wins (`Finality`);
-        equally sure, the new one replaces the held one, which is how a correction gets in.
+        equally sure, the new one replaces the held one. A final bar that gets other numbers so is a correction: it is
+        counted, marked with `CORRECTED` and journaled with both records.
 
         Parameters
         ----------
@@ -96,6 +112,24 @@ class Rings(Protocol):
         ------
         InvalidInput
             ``bars`` outside 1..capacity, or ``end_ms`` off the interval's grid.
+        ServiceUnavailable
+            Redis does not answer.
+        """
+
+    async def view(self, symbols: Sequence[str], end_ms: int, bars: int) -> RingView:
+        """Return what `load` returns, with finality and holes; errors as `load`."""
+
+    async def records(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
+        """Return the bars held of an inclusive range of open times, as they were written, marks of absent ones too.
+
+        Raises as `gaps`.
+        """
+
+    async def unsure(self, symbols: Sequence[str], open_time_ms: int) -> list[str]:
+        """Return the symbols whose bar is missing, or not final.
+
+        Raises
+        ------
         ServiceUnavailable
             Redis does not answer.
         """
@@ -137,21 +171,22 @@ class BarRings:
         self._ttl_s = config.INTERVAL_TTL_MAP[timeframe] if ttl_s is None else ttl_s
         self._script = redis.register_script(_WRITE_LUA)
 
-    async def write(self, records: Mapping[str, Records]) -> int:
+    async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; see `Rings.write`."""
-        calls = [
-            (keys.bar_ring(symbol, self.timeframe), arguments)
-            for symbol, rows in records.items()
-            for arguments in self._arguments(symbol, rows)
-        ]
-        changed = 0
+        calls = [(symbol, arguments) for symbol, rows in records.items() for arguments in self._arguments(symbol, rows)]
+        written = Written()
         with redis_errors("writing bars"):
             for batch in _by_size(calls):
                 async with self._redis.pipeline(transaction=False) as pipe:
-                    for key, arguments in batch:
-                        await self._script(keys=[key], args=[self._ttl_s, *arguments], client=pipe)
-                    changed += sum(await pipe.execute())
-        return changed
+                    for symbol, arguments in batch:
+                        await self._script(
+                            keys=[keys.bar_ring(symbol, self.timeframe), keys.bar_corrections()],
+                            args=[self._ttl_s, symbol, self.timeframe, *arguments],
+                            client=pipe,
+                        )
+                    for changed, corrected in await pipe.execute():
+                        written += Written(changed, corrected)
+        return written
 
     async def load(self, symbols: Sequence[str], end_ms: int, bars: int) -> BarPanel:
         """Return the panel of ``bars`` bars that ends at ``end_ms``; see `Rings.load`."""
@@ -165,17 +200,42 @@ class BarRings:
         held = [row["open_time_ms"] for block in blocks for row in block]
         return {symbol: self.layout.missing(start_ms, times) for symbol, times in zip(symbols, held, strict=True)}
 
+    async def view(self, symbols: Sequence[str], end_ms: int, bars: int) -> RingView:
+        """Return the panel with finality and holes; see `Rings.view`."""
+        start_ms = self.layout.window(end_ms, bars)
+        return self.layout.view(symbols, start_ms, await self._windows(symbols, start_ms, bars))
+
+    async def records(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
+        """Return the bars held; see `Rings.records`."""
+        bars = self.layout.bars_between(start_ms, end_ms)
+        grid = self.layout.grid(start_ms, bars)
+        rows = [row for block in await self._windows(symbols, start_ms, bars) for row in block]
+        return {symbol: row[row["open_time_ms"] == grid] for symbol, row in zip(symbols, rows, strict=True)}
+
     async def unsure(self, symbols: Sequence[str], open_time_ms: int) -> list[str]:
-        """Return the symbols whose bar is absent, or confirmed neither by its closing event nor by REST.
+        """Return the symbols without a final bar; see `Rings.unsure`."""
+        rows = np.concatenate(await self._windows(symbols, open_time_ms, 1))[:, 0]
+        return [symbol for symbol, sure in zip(symbols, is_sure(rows, open_time_ms), strict=True) if not sure]
+
+    async def corrections(self, count: int = 100) -> list[Correction]:
+        """Return the newest corrections of any timeframe, newest first.
 
         Raises
         ------
         ServiceUnavailable
             Redis does not answer.
         """
-        rows = np.concatenate(await self._windows(symbols, open_time_ms, 1))[:, 0]
-        is_sure = (rows["open_time_ms"] == open_time_ms) & (rows["finality"] >= Finality.STREAM_CLOSED)
-        return [symbol for symbol, sure in zip(symbols, is_sure, strict=True) if not sure]
+        with redis_errors("reading the corrections"):
+            entries: Any = await self._redis.xrevrange(keys.bar_corrections(), count=count)
+        return [
+            Correction(
+                fields[b"symbol"].decode(),
+                fields[b"timeframe"].decode(),
+                np.frombuffer(fields[b"before"], BAR_RECORD),
+                np.frombuffer(fields[b"after"], BAR_RECORD),
+            )
+            for _, fields in entries
+        ]
 
     def _arguments(self, symbol: str, rows: Records) -> Iterator[list[Any]]:
         """Yield the scripts' arguments, each for at most one ring's worth of records."""

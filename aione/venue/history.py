@@ -207,7 +207,7 @@ class _Preload:
         for first, last in cheapest_requests(positions):
             bars = await self._request(symbol, first * step_ms, last * step_ms)
             written = await self._rings.write({symbol: bars})
-            self.report.bars_written += written
+            self.report.bars_written += written.changed
             received.append(bars["open_time_ms"])
         await self._mark_absent(symbol, ranges, np.concatenate(received))
 
@@ -221,7 +221,7 @@ class _Preload:
         settled_ms = self._rest.clock.now_ms() - LATE_MS - self._window.step_ms
         absent = in_vain[(in_vain < known_ms) & (in_vain <= settled_ms)]
         if absent.size:
-            marked = await self._rings.write({symbol: absent_bars(absent)})
+            marked = (await self._rings.write({symbol: absent_bars(absent)})).changed
             self.report.absent_bars += marked
 
     async def _request(self, symbol: str, start_ms: int, end_ms: int) -> Records:

@@ -136,7 +136,7 @@ async def test_a_bar_that_comes_after_all_takes_its_mark(exchange, rest, rings):
     await fetch(rest, rings, ["AUSDT"], bars=100)
     exchange.halts = set()
     late = await rest.klines("AUSDT", "1m", limit=1, start_ms=END - 50 * MINUTE_MS, end_ms=END - 50 * MINUTE_MS)
-    assert await rings.write({"AUSDT": late}) == 1
+    assert (await rings.write({"AUSDT": late})).changed == 1
     assert (await rings.load(["AUSDT"], END, 100)).valid.all()
 
 
