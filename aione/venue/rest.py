@@ -13,7 +13,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,7 +26,7 @@ from aione.errors import InvalidInput, RateLimited
 from aione.venue import weights, wire
 from aione.venue.clock import ServerClock
 from aione.venue.errors_map import reply_error, venue_errors
-from aione.venue.ledger import WeightLedger
+from aione.venue.ledger import Priority, WeightLedger
 from aione.venue.weights import Budget
 from aione.venue.wire_bars import decode_klines, interval_ms
 from aione.venue.wire_contracts import decode_exchange_info
@@ -46,6 +47,15 @@ class Reply:
     headers: Mapping[str, str]
     sent_s: float
     received_s: float
+
+
+@dataclass(slots=True)
+class _Line:
+    """What all views of one client share."""
+
+    client: httpx.AsyncClient | None = None
+    clock_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    measured_s: float = -CLOCK_LIFE_S
 
 
 class BinanceRest:
@@ -83,12 +93,17 @@ class BinanceRest:
         self._ledger = ledger
         self._timeout_s = timeout_s
         self._transport = transport
-        self._client: httpx.AsyncClient | None = None
-        self._clock_lock = asyncio.Lock()
-        self._measured_s = -CLOCK_LIFE_S
+        self._line = _Line()
+        self._priority = Priority.SCREEN
+
+    def at(self, priority: Priority) -> BinanceRest:
+        """Return the same client, whose requests have this priority."""
+        view = copy(self)
+        view._priority = priority  # noqa: SLF001  # a copy of this one
+        return view
 
     async def __aenter__(self) -> Self:
-        self._client = httpx.AsyncClient(
+        self._line.client = httpx.AsyncClient(
             base_url=self.base_url,
             http2=True,
             timeout=self._timeout_s,
@@ -100,9 +115,9 @@ class BinanceRest:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._line.client is not None:
+            await self._line.client.aclose()
+            self._line.client = None
 
     # ── The exchange itself ──
 
@@ -116,7 +131,7 @@ class BinanceRest:
         reply = await self._get(path, {}, weights.TIME)
         server_ms = wire.decode(reply.body, wire.SERVER_TIME, what=f"GET {path}").server_time_ms
         self.clock.measured(server_ms, sent_s=reply.sent_s, received_s=reply.received_s)
-        self._measured_s = reply.received_s
+        self._line.measured_s = reply.received_s
         counted_ms = _budget_clock_ms(server_ms, reply.headers.get("date"))
         self._ledger.clock.measured(counted_ms, sent_s=reply.sent_s, received_s=reply.received_s)
         return server_ms
@@ -166,9 +181,9 @@ class BinanceRest:
 
         Who asks for a bar up to ``end_ms`` believes it closed: a reading from before its end is renewed.
         """
-        async with self._clock_lock:
+        async with self._line.clock_lock:
             known_ms = self.clock.known_ms
-            is_old = self.clock.monotonic_s() - self._measured_s > CLOCK_LIFE_S
+            is_old = self.clock.monotonic_s() - self._line.measured_s > CLOCK_LIFE_S
             last_ms = self.clock.now_ms() if end_ms is None else max(self.clock.now_ms(), end_ms + step_ms)
             if known_ms is None or is_old or last_ms // step_ms > known_ms // step_ms:
                 known_ms = await self.server_time()
@@ -235,15 +250,15 @@ class BinanceRest:
     # ── One try ──
 
     async def _get(self, path: str, params: Mapping[str, Any], weight: int, budget: Budget | None = None) -> Reply:
-        if self._client is None:
+        if self._line.client is None:
             raise InvalidInput("BinanceRest is used inside `async with`")
         what = f"GET {path}" + (f" {params['symbol']}" if "symbol" in params else "")
         sent = {name: value for name, value in params.items() if value is not None}
-        window = await self._ledger.reserve(weight, budget)
+        window = await self._ledger.reserve(weight, budget, priority=self._priority)
         sent_s = self.clock.monotonic_s()
         with venue_errors(what):
             async with asyncio.timeout(2 * self._timeout_s):
-                response = await self._client.get(path, params=sent)
+                response = await self._line.client.get(path, params=sent)
         received_s = self.clock.monotonic_s()
         used = response.headers.get(USED_WEIGHT_HEADER, "")
         if budget is None and used.isdecimal():

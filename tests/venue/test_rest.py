@@ -352,9 +352,9 @@ async def test_every_request_is_reserved_at_its_price(exchange, canned):
             super().__init__(VenueParams())
             self.reserved = []
 
-        async def reserve(self, weight, budget=None):
+        async def reserve(self, weight, budget=None, **priority):
             self.reserved.append((weight, budget.name if budget else None))
-            return await super().reserve(weight, budget)
+            return await super().reserve(weight, budget, **priority)
 
     ledger = Book()
     empty = canned(body=b"[]")
