@@ -12,8 +12,11 @@ from aione.metrics import Metrics
 from aione.run.home import home_directory, read_addresses
 from aione.run.prefect_api import request_run, wait_for_run
 from aione.store.connect import connect
-from aione.store.rings import BarRings
+from aione.store.rings import BarRings, MemoryRings
+from aione.store.tiers import TieredRings
 from aione.stream import StreamWorker
+from aione.stream.outlet import RedisOutlet
+from aione.stream.shard import Shard
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.rest import BinanceRest
 from config.settings import Settings
@@ -32,13 +35,15 @@ async def _stream(settings: Settings, redis_url: str) -> None:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    shard = Shard.parse(os.environ.get("AIONE_STREAM_SHARD") or "1/1")
     redis = await connect(redis_url)
     try:
+        timeframe = settings.DEFAULT_TIMEFRAME
+        rings = TieredRings(BarRings(redis, timeframe), memory=MemoryRings(timeframe), is_buffering=True)
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
-            await StreamWorker(
-                redis, BarRings(redis, settings.DEFAULT_TIMEFRAME), rest, settings, metrics=Metrics()
-            ).run()
+            outlet = RedisOutlet(redis, settings.REDIS_CACHE_TTL)
+            await StreamWorker(outlet, rings, rest, settings, metrics=Metrics(), shard=shard).run()
     finally:
         await redis.aclose()
 

@@ -166,7 +166,7 @@ async def _count(system: System, options: Options, cycles: list[dict[str, Any]],
 async def _facts(system: System, cycles: list[dict[str, Any]]) -> dict[str, Any]:
     redis = await connect(system.redis_url)
     try:
-        status = await StateStore(redis).load_stream_status()
+        workers = await StateStore(redis).load_stream_workers()
         weight: Any = await redis.get(keys.weight_total())
     finally:
         await redis.aclose()
@@ -174,7 +174,7 @@ async def _facts(system: System, cycles: list[dict[str, Any]]) -> dict[str, Any]
         "cycles": cycles,
         "missing_bars": sum(cycle["missing_bars"] for cycle in cycles),
         "rest_weight_used": int(weight or 0),
-        "ws_messages": int(float(status.get("messages", 0))),
+        "ws_messages": sum(int(fields["messages"]) for fields in workers.values()),
     }
 
 

@@ -139,11 +139,40 @@ class StateStore:
         """Return the stored book tickers, of ``symbols`` or of all; a symbol without one is absent."""
         return await self._get_hash(keys.book_tickers(), symbols)
 
-    async def load_stream_status(self) -> dict[str, str]:
-        """Return the stream worker's own fields as it wrote them; empty when none ever ran."""
+    async def load_stream_workers(self, since_ms: int = 0) -> dict[str, dict[str, str]]:
+        """Return the fields of each stream worker that has spoken since a moment (this machine's time), by its name.
+
+        Empty when none ever ran; what is said of a worker is forgotten a minute after its last word.
+        """
         with redis_errors("reading the stream's status"):
-            fields: Any = await self._redis.hgetall(keys.stream_status())
+            names: Any = await self._redis.zrangebyscore(keys.stream_workers(), since_ms, "+inf")
+            workers = [name.decode() for name in names]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for worker in workers:
+                    pipe.hgetall(keys.stream_status(worker))
+                replies = await pipe.execute() if workers else []
+        return {
+            worker: {name.decode(): value.decode() for name, value in fields.items()}
+            for worker, fields in zip(workers, replies, strict=True)
+            if fields
+        }
+
+    async def load_streams(self, worker: str) -> dict[str, str]:
+        """Return the state of each stream of a worker, by the stream's name."""
+        with redis_errors("reading the streams' states"):
+            fields: Any = await self._redis.hgetall(keys.stream_streams(worker))
         return {name.decode(): value.decode() for name, value in fields.items()}
+
+    async def load_incidents(self, count: int = 100) -> list[dict[str, Any]]:
+        """Return the newest incidents as they began or ended, newest first."""
+        with redis_errors("reading the incidents"):
+            entries: Any = await self._redis.xrevrange(keys.incidents(), count=count)
+        return [_decode(fields[b"incident"], keys.incidents()) for _, fields in entries]
+
+    async def load_open_incidents(self) -> list[dict[str, Any]]:
+        """Return the incidents that no worker has said to be over, the oldest first."""
+        found = await self._get_hash(keys.open_incidents(), None)
+        return sorted(found.values(), key=lambda incident: int(incident["began_ms"]))
 
     # ── JSON in Redis ──
 

@@ -25,8 +25,8 @@ class BarFeed:
     """Takes kline events; holds what is to be written.
 
     1. A bar marked closed by the exchange is to be written at once (``STREAM_CLOSED``).
-    2. A bar whose successor was pushed first is to be written provisionally (``SUCCESSOR_SEEN``) and is a suspect
-       until its closing push arrives or REST confirms it.
+    2. A bar whose successor was pushed first is to be written provisionally (``SUCCESSOR_SEEN``): its closing push may
+       still come, or REST confirms it (`aione.stream.healing`).
     3. Any other push replaces the symbol's forming bar. A push of an earlier minute changes nothing.
 
     Parameters
@@ -44,7 +44,6 @@ class BarFeed:
         self._closed_ms: dict[str, int] = {}
         self._changed: set[str] = set()
         self._closed: dict[tuple[str, int], Row] = {}
-        self._suspects: set[tuple[str, int]] = set()
 
     # ── In ──
 
@@ -55,7 +54,6 @@ class BarFeed:
             return False
         symbol, open_ms = bar.symbol, bar.open_time_ms
         if bar.is_closed:
-            self._suspects.discard((symbol, open_ms))
             self._close(bar, Finality.STREAM_CLOSED)
             self._closed_ms[symbol] = max(open_ms, self._closed_ms.get(symbol, 0))
             forming = self._forming.get(symbol)
@@ -72,7 +70,6 @@ class BarFeed:
         self._changed.add(symbol)
         if forming is None or forming.open_time_ms == open_ms:
             return False
-        self._suspects.add((symbol, forming.open_time_ms))
         self._close(forming, Finality.SUCCESSOR_SEEN)
         return True
 
@@ -88,7 +85,6 @@ class BarFeed:
         self.forget(gone)
         for symbol in gone:
             self._closed_ms.pop(symbol, None)
-        self._suspects = {suspect for suspect in self._suspects if suspect[0] not in gone}
 
     def _close(self, bar: Kline, finality: Finality) -> None:
         key = (bar.symbol, bar.open_time_ms)
@@ -125,18 +121,6 @@ class BarFeed:
         symbols = sorted(changed)
         records = np.array([row(self._forming[symbol], Finality.PROVISIONAL) for symbol in symbols], BAR_RECORD)
         return {symbol: records[at].tobytes() for at, symbol in enumerate(symbols)}
-
-    def suspects(self, closed_before_ms: int) -> dict[str, list[int]]:
-        """Return the open times, by symbol, of provisional bars that ended before a moment and still lack proof."""
-        found: dict[str, list[int]] = {}
-        for symbol, open_ms in sorted(self._suspects):
-            if open_ms + MINUTE_MS <= closed_before_ms:
-                found.setdefault(symbol, []).append(open_ms)
-        return found
-
-    def confirmed(self, symbol: str, open_times_ms: Iterable[int]) -> None:
-        """REST has the last word on these bars."""
-        self._suspects.difference_update((symbol, int(open_ms)) for open_ms in open_times_ms)
 
 
 def is_sound(bar: Kline) -> bool:

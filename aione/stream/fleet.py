@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeAlias
 
 from aione.errors import InvalidInput
 from aione.venue.session import Session
@@ -18,6 +17,27 @@ from aione.venue.stream_wire import stream_kind
 from config.models import VenueParams
 
 OVERLAP_AT_MOST_S: Final = 60.0
+TRY_ANEW_S: Final = 300.0
+"""A connection that was given up is tried anew after this: the exchange, or its route table, may have been mended."""
+
+
+class Driver(Protocol):
+    """What drives a session over a connection: `aione.venue.socket.SessionSocket`."""
+
+    async def run(self) -> None:
+        """Run until the session is over."""
+
+    def wake(self) -> None:
+        """Look at the session's commands now."""
+
+
+class OpenSocket(Protocol):
+    """Makes the driver of a session."""
+
+    def __call__(
+        self, session: Session, deliver: Deliver, *, on_open: Callable[[], None], on_rotate: Callable[[], None]
+    ) -> Driver:
+        """Return it, not yet running; arguments as those of `SessionSocket`."""
 
 
 def place(shards: Sequence[Collection[str]], wanted: Collection[str], limit: int) -> list[list[str]]:
@@ -47,8 +67,9 @@ class _Link:
 
     kind: str
     session: Session
-    socket: SessionSocket
+    socket: Driver
     task: asyncio.Task[None] | None = None
+    failed_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +79,7 @@ class Totals:
     messages: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     reconnects: int = 0
+    resubscribed: int = 0
     rotations: int = 0
 
 
@@ -79,13 +101,25 @@ class Fleet:
         Takes each event.
     on_open : callable
         Told the streams of a connection each time it stands.
+    open_socket : callable, optional
+        Makes what drives a session; `SessionSocket` over the network.
     """
 
-    def __init__(self, venue: VenueParams, group: asyncio.TaskGroup, deliver: Deliver, on_open: OnOpen) -> None:
+    def __init__(
+        self,
+        venue: VenueParams,
+        group: asyncio.TaskGroup,
+        deliver: Deliver,
+        on_open: OnOpen,
+        *,
+        open_socket: OpenSocket = SessionSocket,
+    ) -> None:
         self._venue = venue
         self._group = group
         self._deliver = deliver
         self._on_open = on_open
+        self._open_socket = open_socket
+        self._now_s = asyncio.get_running_loop().time
         self._links: list[_Link] = []
         self._retiring: list[_Link] = []
         self._overlaps: list[tuple[_Link, _Link, float]] = []
@@ -108,7 +142,7 @@ class Fleet:
             links = [link for link in self._links if link.kind == kind]
             shards = place([link.session.streams for link in links], wanted.keys(), self._venue.streams_per_connection)
             for link, shard in zip(links, shards, strict=False):
-                link.session.want(shard, time.monotonic())
+                link.session.want(shard, self._now_s())
                 if not shard:
                     self._retire(link)
                 link.socket.wake()
@@ -116,10 +150,19 @@ class Fleet:
                 self._links.append(self._open(kind, shard))
 
     def review(self) -> None:
-        """Stop each connection whose successor has proven its streams, or has had its time; call it now and then."""
+        """Stop each connection whose successor has proven its streams, or has had its time; try anew what was given up.
+
+        To be called every second or so.
+        """
+        for link in list(self._links):
+            if link.session.phase is Phase.FAILED:
+                link.failed_s = self._now_s() if link.failed_s is None else link.failed_s
+                if self._now_s() - link.failed_s >= TRY_ANEW_S:
+                    self._links[self._links.index(link)] = self._open(link.kind, list(link.session.streams))
+                    _add(self._gone, link)
         for overlap in list(self._overlaps):
             old, new, until_s = overlap
-            if new.session.is_proven or new.session.is_over or time.monotonic() > until_s:
+            if new.session.is_proven or new.session.is_over or self._now_s() > until_s:
                 self._overlaps.remove(overlap)
                 old.session.stop()
                 old.socket.wake()
@@ -130,6 +173,10 @@ class Fleet:
         """Return how many streams are in each state."""
         return sum((link.session.states() for link in self._links), Counter())
 
+    def streams(self) -> dict[str, str]:
+        """Return the state of each stream by its name."""
+        return {name: track.state.value for link in self._links for name, track in sorted(link.session.tracks.items())}
+
     def in_state(self, state: StreamState) -> list[str]:
         """Return the names of the streams in a state."""
         return [name for link in self._links for name in link.session.in_state(state)]
@@ -137,6 +184,14 @@ class Fleet:
     def open_connections(self) -> int:
         """Return how many connections stand."""
         return sum(link.session.phase is Phase.OPEN for link in self._all())
+
+    def down(self) -> list[str]:
+        """Return, for each connection that should stand and does not, its kind and how it ended."""
+        return [
+            f"{link.kind}: {link.session.last_end.message}"
+            for link in self._links
+            if link.session.phase in {Phase.WAITING, Phase.CONNECTING} and link.session.last_end is not None
+        ]
 
     def failures(self) -> list[str]:
         """Return why connections were given up for good."""
@@ -148,16 +203,14 @@ class Fleet:
 
     def totals(self) -> Totals:
         """Return what all connections have counted since the start."""
-        total = Totals(
-            self._gone.messages.copy(), self._gone.errors.copy(), self._gone.reconnects, self._gone.rotations
-        )
+        total = replace(self._gone, messages=self._gone.messages.copy(), errors=self._gone.errors.copy())
         for link in self._all():
             _add(total, link)
         return total
 
     def data_age_s(self) -> Mapping[str, float]:
         """Return the age of the newest event of each kind, in seconds; a kind without events is absent."""
-        now_s = time.monotonic()
+        now_s = self._now_s()
         ages: dict[str, float] = {}
         for link in self._links:
             if link.session.last_data_s is not None:
@@ -179,9 +232,9 @@ class Fleet:
 
     def _open(self, kind: str, streams: Collection[str]) -> _Link:
         session = Session(self._url(kind), self._venue)
-        session.want(streams, time.monotonic())
+        session.want(streams, self._now_s())
         link: _Link
-        socket = SessionSocket(
+        socket = self._open_socket(
             session,
             self._deliver,
             on_open=lambda: self._on_open(session.streams),
@@ -214,7 +267,7 @@ class Fleet:
             self._links[self._links.index(old)] = new
             self._retiring.append(old)
             self._gone.rotations += 1
-            self._overlaps.append((old, new, time.monotonic() + OVERLAP_AT_MOST_S))
+            self._overlaps.append((old, new, self._now_s() + OVERLAP_AT_MOST_S))
 
 
 def _add(total: Totals, link: _Link) -> None:
@@ -222,6 +275,7 @@ def _add(total: Totals, link: _Link) -> None:
     total.messages[link.kind] += counts.messages
     total.errors.update(counts.errors)
     total.reconnects += counts.reconnects
+    total.resubscribed += counts.resubscribed
 
 
-__all__ = ["Fleet", "Totals", "place"]
+__all__ = ["Driver", "Fleet", "OpenSocket", "Totals", "place"]

@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aione.store.state import StateStore
+from aione.store.trades import TradeStore
+from aione.stream.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Symbols whose bars are followed, and those whose best bid and ask are followed too."""
+    """Symbols whose bars are followed, the best rank first, and those whose order book is followed too."""
 
     symbols: tuple[str, ...] = ()
     screened: tuple[str, ...] = ()
 
+    def of(self, shard: Shard) -> Wanted:
+        """Return a worker's share."""
+        return self if shard.of == 1 else Wanted(shard.take(self.symbols), shard.take(self.screened))
 
-async def read_wanted(state: StateStore) -> Wanted:
-    """Return the screened symbols, or the universe's before the first prefilter, in a stable order.
+
+async def read_wanted(state: StateStore, trades: TradeStore) -> Wanted:
+    """Return the screened symbols by rank, then those with an open trade; before the first prefilter the universe.
+
+    A symbol that has left the universe is not wanted, whatever the prefilter said before.
 
     Raises
     ------
@@ -26,11 +34,13 @@ async def read_wanted(state: StateStore) -> Wanted:
         What stands there cannot be read.
     """
     prefilter = await state.load_prefilter()
-    if prefilter is not None and prefilter.symbols:
-        screened = tuple(sorted(prefilter.symbols))
-        return Wanted(screened, screened)
     universe = await state.load_universe()
-    return Wanted() if universe is None else Wanted(tuple(sorted(universe.symbols)))
+    if prefilter is None or not prefilter.symbols:
+        return Wanted() if universe is None else Wanted(universe.symbols)
+    traded = (await trades.load()).open
+    tradable = None if universe is None else frozenset(universe.symbols)
+    wanted = [s for s in dict.fromkeys([*prefilter.symbols, *sorted(traded)]) if tradable is None or s in tradable]
+    return Wanted(tuple(wanted), tuple(wanted))
 
 
 __all__ = ["Wanted", "read_wanted"]

@@ -1,12 +1,14 @@
 """The worker that follows the exchange tick by tick.
 
-1. Every few seconds it reads which symbols are wanted: the screened ones, before the first prefilter the universe.
+1. Every few seconds it reads which symbols are wanted, and takes its share of them (`Shard`).
 2. It keeps one stream of bars for each, best bid and ask for the screened, and mark prices for all (`Fleet`).
-3. A closed bar goes to the rings at once, those of one moment in one write; while Redis is away they wait, bounded.
-4. Forming bars and book entries go to Redis in batches.
+3. A closed bar goes to RAM and to the rings at once, those of one moment in one write; while Redis is away they wait
+   in RAM and are replayed (`TieredRings`).
+4. Forming bars and book entries go out in batches.
 5. At the start, when a connection stands (again), when symbols are new, and five seconds into each minute it fills
-   by REST what is missing or unconfirmed (`Healer`).
-6. Every second it says how it is (`aione.stream.status`) and copies the flows' metrics for its endpoint.
+   by REST what is missing or unconfirmed (`Healer`); what was only streamed is compared with REST later (`Verifier`).
+6. Every second it says how it is (`aione.stream.status`), and what goes wrong once when it begins and once when it is
+   over (`aione.stream.incidents`).
 
 Whatever the exchange or Redis does, the worker goes on; a mistake of its own ends it, for its supervisor to see.
 """
@@ -14,29 +16,27 @@ Whatever the exchange or Redis does, the worker goes on; a mistake of its own en
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Collection
-from contextlib import suppress
-from typing import Final
-
-import redis.asyncio as aioredis
-from msgspec.structs import asdict
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Final, Protocol, TypeAlias
 
 from aione.errors import ConfigError, InvalidInput
 from aione.metrics import Endpoint, Metrics
 from aione.panel.bars import MINUTE_MS, Finality
-from aione.store import keys
-from aione.store.connect import redis_errors
-from aione.store.rings import Rings
-from aione.store.state import StateStore
+from aione.store.tiers import TieredRings
 from aione.stream.bars import FINALITY_AT, BarFeed, records
 from aione.stream.book import BookBoard
-from aione.stream.fleet import Fleet
+from aione.stream.fleet import Fleet, OpenSocket
 from aione.stream.healing import Healer
 from aione.stream.loops import SURVIVED, repeat
-from aione.stream.status import record_fleet, status_fields
-from aione.stream.symbols import Wanted, read_wanted
+from aione.stream.outlet import Outlet
+from aione.stream.reporting import Reporter
+from aione.stream.shard import Shard
+from aione.stream.symbols import Wanted
+from aione.stream.verify import Verifier
 from aione.venue.rest import BinanceRest
+from aione.venue.socket import SessionSocket
 from aione.venue.stream_wire import (
     MARK_PRICE_STREAM,
     BookTicker,
@@ -48,11 +48,15 @@ from aione.venue.stream_wire import (
 )
 from config.settings import Settings
 
+log = logging.getLogger(__name__)
+
 FOLLOW_EVERY_S: Final = 2.0
 BATCH_S: Final = 0.05
 FORMING_EVERY_S: Final = 0.5
 BOOK_EVERY_S: Final = 1.0
 STATUS_EVERY_S: Final = 1.0
+REPLAY_EVERY_S: Final = 1.0
+VERIFY_EVERY_S: Final = 15.0
 CLOCK_EVERY_S: Final = 600.0
 HEAL_AT_MS: Final = 5_000
 HEAL_BATCH_S: Final = 0.25
@@ -60,21 +64,40 @@ CLOCK_LOOK_S: Final = 0.5
 FAREWELL_WITHIN_S: Final = 2.0
 STREAM_KINDS: Final = ("kline", "bookTicker", "markPrice")
 
+Job: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Errand(Protocol):
+    """Something done every ``every_s`` seconds for the symbols followed: the archive, polling open interest."""
+
+    name: str
+    every_s: float
+
+    async def run_once(self, symbols: Collection[str], now_ms: int) -> None:
+        """Do it once; ``now_ms`` is the exchange's time."""
+
 
 class StreamWorker:
     """Runs until cancelled.
 
     Parameters
     ----------
-    redis : redis.asyncio.Redis
-        A client that returns bytes.
-    rings : Rings
+    outlet : Outlet
+        Where everything but bars goes.
+    rings : TieredRings
         1m bars.
     rest : BinanceRest
         Open.
     settings : Settings
     metrics : Metrics
-        Served on ``METRICS_PORT`` while the worker runs.
+    shard : Shard, optional
+        Which symbols are this worker's.
+    open_socket : callable, optional
+        Makes what drives a connection; the network's by default.
+    errands : collection of Errand, optional
+        What else is to be done now and then.
+    serves_metrics : bool
+        Whether ``METRICS_PORT`` serves the metrics while the worker runs.
 
     Raises
     ------
@@ -83,26 +106,44 @@ class StreamWorker:
     """
 
     def __init__(
-        self, redis: aioredis.Redis, rings: Rings, rest: BinanceRest, settings: Settings, *, metrics: Metrics
+        self,
+        outlet: Outlet,
+        rings: TieredRings,
+        rest: BinanceRest,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        shard: Shard = Shard(),  # noqa: B008  # immutable
+        open_socket: OpenSocket = SessionSocket,
+        errands: Collection[Errand] = (),
+        serves_metrics: bool = True,
     ) -> None:
         lacking = [kind for kind in STREAM_KINDS if kind not in settings.VENUE.routes]
         if lacking:
             raise ConfigError(f"VENUE.routes must name {list(STREAM_KINDS)}, lacks {lacking}")
-        self._redis = redis
-        self._state = StateStore(redis)
+        self._outlet = outlet
         self._rings = rings
         self._rest = rest
         self._settings = settings
         self._metrics = metrics
+        self._shard = shard
+        self._open_socket = open_socket
+        self._errands = errands
+        self._serves_metrics = serves_metrics
         self._feed = BarFeed()
         self._board = BookBoard()
-        self._healer = Healer(rest, rings, self._feed, settings)
+        self._healer = Healer(rest, rings, settings)
+        self._verifier = Verifier(rest, rings, settings)
+        self._reporter = Reporter(outlet, rings, rest, metrics, shard, self._feed, self._board)
         self._fleet: Fleet | None = None
         self._wanted = Wanted()
         self._bars_ready = asyncio.Event()
         self._heal_now = asyncio.Event()
-        self._started_ms = 0
-        self.metrics_port = 0
+
+    @property
+    def metrics_port(self) -> int:
+        """Return the port that serves the metrics, once `run` has taken one; 0 before."""
+        return self._reporter.metrics_port
 
     async def run(self) -> None:
         """Follow the exchange until cancelled.
@@ -112,31 +153,35 @@ class StreamWorker:
         AlreadyRunning
             ``METRICS_PORT`` is taken.
         """
-        self._started_ms = wall_ms()
-        with Endpoint(self._metrics, self._settings.METRICS_PORT) as endpoint:
-            self.metrics_port = endpoint.port
+        with self._endpoint():
             try:
                 async with asyncio.TaskGroup() as group:
-                    self._fleet = Fleet(self._settings.VENUE, group, self._deliver, self._opened)
-                    for name, job, every_s in (
-                        ("reading the exchange's clock", self._read_clock, CLOCK_EVERY_S),
-                        ("writing closed bars", self._write_closed, 0.0),
-                        ("writing forming bars", self._write_forming, FORMING_EVERY_S),
-                        ("writing book tickers", self._write_book, BOOK_EVERY_S),
-                        ("filling gaps", self._heal, 0.0),
-                        ("writing the status", self._report, STATUS_EVERY_S),
-                    ):
-                        group.create_task(repeat(name, job, every_s, on_error=self._failed), name=name)
-                    following = repeat(
-                        "reading the symbols",
-                        self._follow,
-                        FOLLOW_EVERY_S,
-                        on_error=self._failed,
-                        survive=(*SURVIVED, InvalidInput),
+                    self._fleet = self._reporter.fleet = Fleet(
+                        self._settings.VENUE, group, self._deliver, self._opened, open_socket=self._open_socket
                     )
-                    group.create_task(following, name="reading the symbols")
+                    for name, job, every_s, survived in self._jobs():
+                        work = repeat(name, job, every_s, on_error=self._failed, survive=survived)
+                        group.create_task(work, name=name)
             finally:
                 await self._farewell()
+
+    def _jobs(self) -> Iterator[tuple[str, Job, float, tuple[type[Exception], ...]]]:
+        """Yield everything that is done again and again: name, what, how often, and the errors it survives."""
+        yield "reading the symbols", self._follow, FOLLOW_EVERY_S, (*SURVIVED, InvalidInput)
+        yield "reading the exchange's clock", self._read_clock, CLOCK_EVERY_S, SURVIVED
+        yield "writing closed bars", self._write_closed, 0.0, SURVIVED
+        yield "replaying bars", self._replay, REPLAY_EVERY_S, SURVIVED
+        yield "writing forming bars", self._write_forming, FORMING_EVERY_S, SURVIVED
+        yield "writing book tickers", self._write_book, BOOK_EVERY_S, SURVIVED
+        yield "filling gaps", self._heal, 0.0, SURVIVED
+        yield "verifying bars", self._verify, VERIFY_EVERY_S, SURVIVED
+        yield "writing the status", self._report, STATUS_EVERY_S, SURVIVED
+        for errand in self._errands:
+
+            async def go(errand: Errand = errand) -> None:
+                await errand.run_once(self._wanted.symbols, self._now_ms())
+
+            yield errand.name, go, errand.every_s, SURVIVED
 
     # ── From the connections ──
 
@@ -164,12 +209,12 @@ class StreamWorker:
         await self._rest.server_time()
 
     async def _follow(self) -> None:
-        wanted = await read_wanted(self._state)
+        wanted = (await self._outlet.wanted()).of(self._shard)
         if wanted == self._wanted or not wanted.symbols:
             return
         gone = sorted(set(self._wanted.symbols) - set(wanted.symbols))
         new = set(wanted.symbols) - set(self._wanted.symbols)
-        self._wanted = wanted
+        self._wanted = self._reporter.wanted = wanted
         self._board.follow(wanted.symbols)
         self._feed.drop(gone)
         self._healer.drop(gone)
@@ -182,12 +227,7 @@ class StreamWorker:
         )
         if new:
             self._heal_now.set()
-        if gone:
-            with redis_errors("removing symbols"):
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    pipe.hdel(keys.forming_bars(), *gone)
-                    pipe.hdel(keys.book_tickers(), *gone)
-                    await pipe.execute()
+        await self._outlet.forget(gone)
 
     async def _write_closed(self) -> None:
         if not self._feed.has_closed:
@@ -195,21 +235,24 @@ class StreamWorker:
             await self._bars_ready.wait()
         await asyncio.sleep(BATCH_S)
         rows = self._feed.closed()
-        await self._rings.write(records(rows))
+        written = await self._rings.write(records(rows))
         self._feed.written(rows)
+        self._reporter.corrected(written.corrected)
         for row in rows.values():
             self._metrics.add("aione_bars_written_total", finality=Finality(row[FINALITY_AT]).name.lower())
 
+    async def _replay(self) -> None:
+        if self._rings.pending:
+            replayed = await self._rings.replay()
+            log.info("%d bars that had waited for Redis are written", replayed)
+
     async def _write_forming(self) -> None:
-        changed = self._feed.forming()
-        if changed:
-            with redis_errors("writing forming bars"):
-                await self._redis.hset(keys.forming_bars(), mapping=dict(changed.items()))
+        await self._outlet.save_forming(self._feed.forming())
 
     async def _write_book(self) -> None:
         changed = self._board.changed()
         try:
-            await self._state.save_book_tickers({symbol: asdict(entry) for symbol, entry in changed.items()})
+            await self._outlet.save_book(changed)
         except SURVIVED:
             self._board.again(changed)
             raise
@@ -223,10 +266,7 @@ class StreamWorker:
         except SURVIVED:
             self._heal_now.set()
             raise
-        if report.filled:
-            self._metrics.add("aione_gaps_healed_total", report.filled, cause="missing")
-        if report.confirmed:
-            self._metrics.add("aione_gaps_healed_total", report.confirmed, cause="unconfirmed")
+        self._reporter.healed(report)
 
     async def _until_due(self) -> None:
         """Wait for the next minute's check, or for a reason to check sooner.
@@ -242,14 +282,15 @@ class StreamWorker:
             await asyncio.sleep(HEAL_BATCH_S)
             self._heal_now.clear()
 
+    async def _verify(self) -> None:
+        report = await self._verifier.run_once(self._wanted.symbols, self._now_ms())
+        self._reporter.corrected(report.corrected)
+        if report.compared:
+            self._metrics.add("aione_bars_verified_total", report.compared)
+
     async def _report(self) -> None:
         self._running.review()
-        record_fleet(self._running, self._metrics)
-        self._metrics.set_total("aione_dropped_total", self._feed.dropped)
-        self._metrics.set_total("aione_errors_total", self._feed.refused, kind="refused_bar")
-        self._metrics.set_total("aione_errors_total", self._board.refused, kind="refused_quote")
-        await self._write_status("running")
-        await self._metrics.refresh(self._redis)
+        await self._reporter.report()
 
     # ── Inside ──
 
@@ -261,21 +302,12 @@ class StreamWorker:
     def _now_ms(self) -> int:
         return self._rest.clock.now_ms()
 
-    async def _write_status(self, state: str) -> None:
-        fields = status_fields(
-            self._running,
-            self._metrics,
-            state=state,
-            started_ms=self._started_ms,
-            now_ms=wall_ms(),
-            clock_offset_ms=round(self._rest.clock.offset_ms()),
-            metrics_port=self.metrics_port,
-        )
-        with redis_errors("writing the stream's status"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(keys.stream_status(), mapping=dict(fields.items()))
-                pipe.expire(keys.stream_status(), self._settings.REDIS_CACHE_TTL)
-                await pipe.execute()
+    @contextmanager
+    def _endpoint(self) -> Iterator[None]:
+        served = Endpoint(self._metrics, self._settings.METRICS_PORT) if self._serves_metrics else nullcontext()
+        with served as endpoint:
+            self._reporter.metrics_port = 0 if endpoint is None else endpoint.port
+            yield
 
     async def _farewell(self) -> None:
         """Store the bars that still wait and say that the worker has stopped, if Redis is there."""
@@ -285,12 +317,8 @@ class StreamWorker:
                 if rows:
                     await self._rings.write(records(rows))
                     self._feed.written(rows)
-                await self._write_status("stopped")
+                await self._rings.replay()
+                await self._reporter.say("stopped")
 
 
-def wall_ms() -> int:
-    """Return this machine's time, UTC epoch milliseconds: what readers of the status compare it with."""
-    return time.time_ns() // 1_000_000
-
-
-__all__ = ["StreamWorker"]
+__all__ = ["Errand", "StreamWorker"]

@@ -60,6 +60,8 @@ class PreloadReport:
         What is still missing, inclusive; symbols without gaps are not in it.
     absent_bars : int
         Bars newly marked as such that the exchange does not have.
+    bars_corrected : int
+        Bars that were final before and that the exchange now tells differently.
     """
 
     symbols: int
@@ -69,6 +71,7 @@ class PreloadReport:
     failed: dict[str, str] = field(default_factory=dict)
     gaps_left: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     absent_bars: int = 0
+    bars_corrected: int = 0
 
 
 async def preload(
@@ -126,14 +129,34 @@ async def preload(
     for symbol in names:
         if symbol not in missing:
             await work.progress(symbol)
-    queue = iter(missing.items())
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(missing))):
-                group.create_task(work.drain(queue))
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
+    await work.run(missing, concurrency)
     work.report.gaps_left = await window.missing(rings, list(missing))
+    return work.report
+
+
+async def fetch_ranges(
+    rest: BinanceRest, rings: Rings, ranges: Mapping[str, Sequence[Range]], *, end_ms: int, concurrency: int
+) -> PreloadReport:
+    """Fetch these ranges of open times, whether or not the rings hold them already; first come, first fetched.
+
+    Parameters
+    ----------
+    rest : BinanceRest
+    rings : Rings
+    ranges : mapping symbol -> ranges of open times
+        Inclusive, ascending and apart, none after ``end_ms``.
+    end_ms : int
+        Open time of the last closed bar; what follows a symbol's last range up to here is held.
+    concurrency : int
+        Symbols at once.
+
+    Raises
+    ------
+    As `preload`.
+    """
+    window = _Window(interval_ms(rings.timeframe), end_ms, 1, {})
+    work = _Preload(rest, rings, window, None, PreloadReport(len(ranges)))
+    await work.run(ranges, concurrency)
     return work.report
 
 
@@ -185,7 +208,17 @@ class _Preload:
             if inspect.isawaitable(told):
                 await told
 
-    async def drain(self, queue: Iterator[tuple[str, list[Range]]]) -> None:
+    async def run(self, ranges: Mapping[str, Sequence[Range]], concurrency: int) -> None:
+        """Fetch every symbol's ranges, a bounded number of symbols at once, in the order given."""
+        queue = iter(ranges.items())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(concurrency, len(ranges))):
+                    group.create_task(self.drain(queue))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def drain(self, queue: Iterator[tuple[str, Sequence[Range]]]) -> None:
         """Fetch symbols until none is left in the shared queue."""
         for symbol, ranges in queue:
             try:
@@ -200,7 +233,7 @@ class _Preload:
                     raise
             await self.progress(symbol)
 
-    async def _fill(self, symbol: str, ranges: list[Range]) -> None:
+    async def _fill(self, symbol: str, ranges: Sequence[Range]) -> None:
         step_ms = self._window.step_ms
         positions = tuple((first // step_ms, last // step_ms) for first, last in ranges)
         received = [np.zeros(0, np.int64)]
@@ -208,10 +241,11 @@ class _Preload:
             bars = await self._request(symbol, first * step_ms, last * step_ms)
             written = await self._rings.write({symbol: bars})
             self.report.bars_written += written.changed
+            self.report.bars_corrected += written.corrected
             received.append(bars["open_time_ms"])
         await self._mark_absent(symbol, ranges, np.concatenate(received))
 
-    async def _mark_absent(self, symbol: str, ranges: list[Range], received: I8) -> None:
+    async def _mark_absent(self, symbol: str, ranges: Sequence[Range], received: I8) -> None:
         """Mark what was asked for in vain, where it is old enough and a later bar is known; see step 5."""
         asked = self._window.times(ranges)
         in_vain = asked[~np.isin(asked, received)]
@@ -243,4 +277,4 @@ class _Preload:
         raise AssertionError("the last try returns or raises")
 
 
-__all__ = ["OnProgress", "PreloadReport", "preload"]
+__all__ = ["OnProgress", "PreloadReport", "fetch_ranges", "preload"]

@@ -96,6 +96,11 @@ class BinanceRest:
         self._line = _Line()
         self._priority = Priority.SCREEN
 
+    @property
+    def ledger(self) -> WeightLedger:
+        """Return the ledger in which every request is booked."""
+        return self._ledger
+
     def at(self, priority: Priority) -> BinanceRest:
         """Return the same client, whose requests have this priority."""
         view = copy(self)

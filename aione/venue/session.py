@@ -4,19 +4,23 @@ Events go in (`Session.start`, `want`, `connected`, `received`, `closed`, `tick`
 (`Session.commands`); whoever owns the socket carries them out and calls `tick` at `Session.wake_at_s`.
 
 1. A connection subscribes what is wanted in chunks, under the exchange's limit of control messages.
-2. Each stream is tracked from asked-for to proven; only data proves it (`aione.venue.stream_track`).
+2. Each stream is tracked from asked-for to proven; only data proves it (`aione.venue.stream_track`). One that stays
+   silent is unsubscribed and subscribed again, after ``resubscribe_base_s``, then after twice as long, and so on.
 3. A connection that delivers nothing for ``stale_after_s`` is dropped and opened again.
 4. Reopening waits with full jitter; the wait grows until data, not a mere connection, was delivered.
 5. Before the exchange's 24 hours are over the session asks once to be replaced (`Rotate`).
 6. `verdict` alone decides what is worth another try.
 
 All times are seconds of one monotonic clock.
+
+There is no queue between the socket and whoever takes the data: a message is decoded and applied in the socket's own
+callback, so a process that cannot follow makes the exchange's TCP window close, and nothing is dropped in between.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import inf
 from secrets import SystemRandom
 from typing import Final
@@ -86,6 +90,11 @@ class Session:
     def streams(self) -> Collection[str]:
         """Return the names wanted."""
         return self._tracks.keys()
+
+    @property
+    def tracks(self) -> Mapping[str, StreamTrack]:
+        """Return the wanted streams by name."""
+        return self._tracks
 
     def states(self) -> Counter[str]:
         """Return how many streams are in each state."""
@@ -180,6 +189,7 @@ class Session:
         self.last_data_s = self._alive_s = track.since_s = now_s
         if track.state is not _PROVEN:
             track.apply(StreamEvent.DATA)
+            track.asked, track.ask_again_s = 0, inf
             self._attempt = 0
         return envelope.data
 
@@ -266,12 +276,15 @@ class Session:
 
     def _sweep(self, now_s: float) -> None:
         """Find silence: of single streams, of the connection; and age."""
-        for track in self._tracks.values():
+        again: list[str] = []
+        for name, track in self._tracks.items():
             patience_s = self._params.proof_within_s
             if track.state in {StreamState.PROVEN, StreamState.STALE}:
                 patience_s = self._params.stream_stale_after_s
             if track.state is not StreamState.WANTED and now_s - track.since_s > patience_s:
                 track.apply(StreamEvent.SILENT)
+            if track.is_silent and self._is_to_be_asked_again(track, now_s):
+                again.append(name)
         if self._tracks and now_s - self._alive_s > self._params.stale_after_s:
             for track in self._tracks.values():
                 if track.state is not StreamState.WANTED:
@@ -281,6 +294,24 @@ class Session:
         elif now_s >= self._rotate_at_s:
             self._rotate_at_s = inf
             self._commands.append(Rotate())
+        elif again:
+            self._ask_again(again, now_s)
+
+    def _is_to_be_asked_again(self, track: StreamTrack, now_s: float) -> bool:
+        """Return whether a silent stream's wait is over, and begin the next one, twice as long."""
+        is_due = now_s >= track.ask_again_s
+        if is_due or track.ask_again_s == inf:
+            wait_s = self._params.resubscribe_base_s * 2 ** min(track.asked, MAX_EXPONENT)
+            track.ask_again_s = now_s + min(wait_s, self._params.resubscribe_cap_s)
+            track.asked += is_due
+        return is_due
+
+    def _ask_again(self, names: list[str], now_s: float) -> None:
+        """Unsubscribe and subscribe silent streams, paced like every control message."""
+        self.counts.resubscribed += len(names)
+        for pending in self._to_send.values():
+            pending.update(dict.fromkeys(names))
+        self._pump(now_s)
 
 
 __all__ = ["STREAMS_A_MESSAGE", "Session"]

@@ -112,6 +112,7 @@ class SessionCounts:
     messages: int = 0
     connections: int = 0
     reconnects: int = 0
+    resubscribed: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
 

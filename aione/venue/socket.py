@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -64,18 +63,19 @@ class SessionSocket(WSListener):
         self._has_stood = False
         self._fragments = bytearray()
         self._wake = asyncio.Event()
+        self._now_s = asyncio.get_running_loop().time
 
     async def run(self) -> None:
         """Run until the session is over; on cancellation say goodbye to the exchange first."""
         session = self._session
-        session.start(time.monotonic())
+        session.start(self._now_s())
         try:
             while True:
                 await self._carry_out()
                 if session.is_over:
                     return
                 await self._sleep_until(session.wake_at_s)
-                session.tick(time.monotonic())
+                session.tick(self._now_s())
         finally:
             await self._goodbye()
 
@@ -106,7 +106,7 @@ class SessionSocket(WSListener):
             await ws_connect(lambda: self, url, websocket_handshake_timeout=HANDSHAKE_WITHIN_S, logger_name="aione")
         except (WSError, OSError, TimeoutError) as error:
             if not self._has_stood:  # else on_ws_disconnected has told the session, or will
-                self._session.closed(_end_of(error), time.monotonic())
+                self._session.closed(_end_of(error), self._now_s())
                 self._wake.set()
 
     def _close(self, reason: str, *, abort: bool) -> None:
@@ -119,7 +119,7 @@ class SessionSocket(WSListener):
 
     async def _sleep_until(self, at_s: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if at_s == float("inf") else max(0.0, at_s - time.monotonic())):
+            async with asyncio.timeout(None if at_s == float("inf") else max(0.0, at_s - self._now_s())):
                 await self._wake.wait()
         self._wake.clear()
 
@@ -140,7 +140,7 @@ class SessionSocket(WSListener):
         """Tell the session."""
         self._transport = transport
         self._has_stood = True
-        self._session.connected(time.monotonic())
+        self._session.connected(self._now_s())
         self._wake.set()
         self._on_open()
 
@@ -163,7 +163,7 @@ class SessionSocket(WSListener):
                 return
             payload = bytes(self._fragments)
             self._fragments.clear()
-        data = self._session.received(payload, time.monotonic())
+        data = self._session.received(payload, self._now_s())
         if data is not None:
             self._deliver(data)
 
@@ -172,7 +172,7 @@ class SessionSocket(WSListener):
         if self._transport is None:
             return
         self._transport = None
-        self._session.closed(self._end or End("connection lost"), time.monotonic())
+        self._session.closed(self._end or End("connection lost"), self._now_s())
         self._wake.set()
 
 

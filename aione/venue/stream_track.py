@@ -1,13 +1,15 @@
 """The life of one stream on a connection: a table and a pure step.
 
 An acknowledgement proves nothing, since the exchange acknowledges every name; only data does. So a stream that was
-acknowledged and never delivered ends in ``UNPROVEN`` and stays there, across reconnects, until it delivers.
+acknowledged and never delivered ends in ``UNPROVEN`` and stays there, across reconnects and new subscriptions, until it
+delivers. A silent stream is asked for again, each time after twice as long (`StreamTrack.ask_again_s`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 from aione.errors import IllegalTransition
@@ -86,10 +88,20 @@ def step(state: StreamState, event: StreamEvent) -> StreamState:
 
 @dataclass(slots=True)
 class StreamTrack:
-    """One stream: its state, and the moment (seconds, monotonic) from which its silence counts."""
+    """One stream: its state, the moment (seconds, monotonic) from which its silence counts, and the asking again.
+
+    ``asked`` counts how often it was asked for again since it last delivered; ``ask_again_s`` is when it will be.
+    """
 
     state: StreamState = StreamState.WANTED
     since_s: float = 0.0
+    asked: int = 0
+    ask_again_s: float = inf
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether it should deliver and does not."""
+        return self.state in {StreamState.UNPROVEN, StreamState.STALE}
 
     def apply(self, event: StreamEvent, now_s: float | None = None) -> None:
         """Step; ``now_s`` restarts the silence."""

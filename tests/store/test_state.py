@@ -149,10 +149,18 @@ async def test_book_tickers_expire_with_the_cache(redis):
     assert 0 < await redis.ttl(keys.book_tickers()) <= 30
 
 
-async def test_the_streams_status_is_given_as_it_was_written(store, redis):
-    assert await store.load_stream_status() == {}
-    await redis.hset(keys.stream_status(), mapping={"state": "running", "messages": "7"})
-    assert await store.load_stream_status() == {"state": "running", "messages": "7"}
+async def test_what_workers_say_of_themselves_is_given_as_it_was_written(store, redis):
+    assert await store.load_stream_workers() == {}
+    for worker, at_ms in (("1of2@a:1", 1000), ("2of2@b:2", 9000)):
+        await redis.hset(keys.stream_status(worker), mapping={"state": "running", "messages": "7"})
+        await redis.zadd(keys.stream_workers(), {worker: at_ms})
+    said = {"state": "running", "messages": "7"}
+    assert await store.load_stream_workers() == {"1of2@a:1": said, "2of2@b:2": said}
+    assert await store.load_stream_workers(since_ms=2000) == {"2of2@b:2": said}
+    await redis.delete(keys.stream_status("2of2@b:2"))
+    assert await store.load_stream_workers(since_ms=2000) == {}, "what has expired was not said lately"
+    await redis.hset(keys.stream_streams("1of2@a:1"), mapping={"btcusdt@kline_1m": "proven"})
+    assert await store.load_streams("1of2@a:1") == {"btcusdt@kline_1m": "proven"}
 
 
 # ── What goes wrong ──
@@ -176,7 +184,7 @@ async def test_a_redis_that_is_gone_is_said_so():
         store.fast_symbols(NOW),
         store.add_fast_symbols(["A"], NOW),
         store.universe_journal(),
-        store.load_stream_status(),
+        store.load_stream_workers(),
         store.save_book_tickers({"A": {}}),
     ):
         with pytest.raises(ServiceUnavailable):

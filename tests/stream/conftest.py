@@ -14,8 +14,10 @@ from aione.prefilter import PrefilterResult
 from aione.sim.clock import RealClock
 from aione.sim.server import SimServer
 from aione.sim.synthetic import SyntheticMarket
-from aione.store.rings import BarRings
+from aione.store.rings import BarRings, MemoryRings
 from aione.store.state import StateStore
+from aione.store.tiers import TieredRings
+from aione.stream.outlet import RedisOutlet
 from aione.stream.status import read_status
 from aione.stream.worker import StreamWorker
 from aione.venue.ledger import LocalLedger
@@ -68,11 +70,11 @@ class Exchange:
                 "METRICS_PORT": 0,
             }
         )
-        self.rings = BarRings(redis)
+        self.rings = TieredRings(BarRings(redis), memory=MemoryRings(), is_buffering=True)
         self.state = StateStore(redis)
         self.metrics = Metrics()
         self.task = None
-        self.worker = StreamWorker(redis, self.rings, rest, self.settings, metrics=self.metrics)
+        self.worker = StreamWorker(RedisOutlet(redis), self.rings, rest, self.settings, metrics=self.metrics)
         self.first_ms = self.now_ms() // MINUTE * MINUTE
 
     def now_ms(self):
@@ -112,10 +114,12 @@ class Exchange:
         return end_ms >= start_ms and not any((await self.rings.gaps(symbols, start_ms, end_ms)).values())
 
     async def status(self):
-        return read_status(await self.state.load_stream_status())
+        (fields,) = (await self.state.load_stream_workers()).values()
+        return read_status(fields)
 
     async def streams(self):
-        return (await self.status()).get("streams", {})
+        workers = await self.state.load_stream_workers()
+        return (await self.status()).get("streams", {}) if workers else {}
 
     async def all_proven(self, count):
         return await self.streams() == {"proven": count}

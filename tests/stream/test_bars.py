@@ -64,13 +64,11 @@ def test_a_forming_bar_is_given_out_once_a_change_and_is_not_written():
     assert not feed.has_closed
 
 
-def test_a_bar_whose_successor_came_first_is_provisional_and_a_suspect():
+def test_a_bar_whose_successor_came_first_is_provisional():
     feed = BarFeed()
     feed.take(bar(10))
     assert feed.take(bar(11))
     assert finalities(feed) == {("BTCUSDT", 10): Finality.SUCCESSOR_SEEN}
-    assert feed.suspects(11 * MINUTE) == {"BTCUSDT": [10 * MINUTE]}
-    assert feed.suspects(11 * MINUTE - 1) == {}
 
 
 def test_the_late_closing_push_clears_the_suspicion_and_keeps_the_forming_bar():
@@ -79,7 +77,6 @@ def test_the_late_closing_push_clears_the_suspicion_and_keeps_the_forming_bar():
     feed.take(bar(11))
     feed.take(bar(10, closed=True, close=11.9))
     assert finalities(feed) == {("BTCUSDT", 10): Finality.STREAM_CLOSED}
-    assert feed.suspects(99 * MINUTE) == {}
     assert forming_minutes(feed) == {"BTCUSDT": 11}
 
 
@@ -89,7 +86,6 @@ def test_a_push_of_a_minute_that_has_closed_changes_nothing():
     assert not feed.take(bar(10, close=9.5))
     assert not feed.take(bar(9))
     assert feed.forming() == {}
-    assert feed.suspects(99 * MINUTE) == {}
 
 
 def test_a_push_of_an_earlier_minute_does_not_replace_the_forming_bar():
@@ -113,7 +109,6 @@ def test_after_a_connection_was_lost_an_old_forming_bar_is_not_taken_for_a_close
     feed.forget(["BTCUSDT"])
     assert not feed.take(bar(14))
     assert not feed.has_closed
-    assert feed.suspects(99 * MINUTE) == {}
 
 
 def test_symbols_do_not_touch_each_other():
@@ -123,7 +118,6 @@ def test_symbols_do_not_touch_each_other():
     feed.take(bar(11, symbol="AUSDT"))
     assert finalities(feed) == {("AUSDT", 10): Finality.SUCCESSOR_SEEN}
     feed.drop(["AUSDT"])
-    assert feed.suspects(99 * MINUTE) == {}
     assert forming_minutes(feed) == {"BUSDT": 11}
 
 
@@ -137,14 +131,6 @@ def test_what_was_written_is_forgotten_but_not_what_came_meanwhile():
     assert finalities(feed) == {("BTCUSDT", 10): Finality.STREAM_CLOSED}
     feed.written(feed.closed())
     assert not feed.has_closed
-
-
-def test_rest_has_the_last_word():
-    feed = BarFeed()
-    for minute in (10, 11, 12):
-        feed.take(bar(minute))
-    feed.confirmed("BTCUSDT", np.array([10 * MINUTE]))
-    assert feed.suspects(99 * MINUTE) == {"BTCUSDT": [11 * MINUTE]}
 
 
 def test_while_nothing_can_be_written_the_buffer_is_bounded_and_what_it_loses_is_counted():

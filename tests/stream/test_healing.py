@@ -9,20 +9,21 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aione.errors import VenueUnavailable
-from aione.panel.bars import BAR_RECORD, Finality
+from aione.panel.bars import BAR_RECORD, VALUE_FIELDS, Finality
 from aione.store.rings import MemoryRings
-from aione.stream.bars import BarFeed
-from aione.stream.healing import FULL_CHECK_EVERY_S, RECENT_BARS, Healer, HealReport, without_leading
-from aione.venue.ledger import LocalLedger
+from aione.stream.healing import FULL_CHECK_EVERY_S, RECENT_BARS, Healer, HealReport, open_times, ranges_of
+from aione.stream.verify import Verifier
+from aione.venue.ledger import LocalLedger, Priority
 from aione.venue.rest import BinanceRest
-from aione.venue.stream_wire import Kline
 from config.settings import load_settings
 
 MINUTE = 60_000
 START_MS = 1_779_278_400_000
 HISTORY = 200
+SETTINGS = load_settings(environ={}).model_copy(update={"PRELOAD_1M_LOOKBACK_INIT": HISTORY})
 
 
 def price(open_ms):
@@ -84,21 +85,22 @@ async def exchange():
 
 @pytest.fixture
 async def parts(exchange):
-    """(healer, rings, feed) with 200 bars of history for A and none for NEW."""
-    settings = load_settings(environ={}).model_copy(update={"PRELOAD_1M_LOOKBACK_INIT": HISTORY})
-    rings, feed = MemoryRings(), BarFeed()
+    """(healer, rings) with 200 bars of history for A and none for NEW."""
+    rings = MemoryRings()
     await rings.write({"A": bars(range(-HISTORY, 0))})
-    ledger = LocalLedger(settings.VENUE)
+    ledger = LocalLedger(SETTINGS.VENUE)
     async with BinanceRest("http://exchange", ledger, transport=httpx.MockTransport(exchange)) as rest:
         rest.clock = ledger.clock = ExchangeTime(exchange)
-        yield Healer(rest, rings, feed, settings), rings, feed
+        yield Healer(rest, rings, SETTINGS), rings
 
 
-def bars(minutes, finality=Finality.STREAM_CLOSED):
+def bars(minutes, finality=Finality.STREAM_CLOSED, *, wrong=False):
     rows = np.zeros(len(minutes), BAR_RECORD)
     rows["open_time_ms"] = START_MS + MINUTE * np.array(list(minutes))
     for name in ("open", "high", "low", "close"):
-        rows[name] = [price(at) for at in rows["open_time_ms"]]
+        rows[name] = [7.0 if wrong else price(at) for at in rows["open_time_ms"]]
+    for name in VALUE_FIELDS[4:]:
+        rows[name] = {"volume": 1.0, "quote_volume": 100.0, "taker_buy_volume": 0.5, "trade_count": 3}[name]
     rows["finality"] = finality
     return rows
 
@@ -114,13 +116,13 @@ def at(exchange, minute, second=5):
 
 
 async def test_a_complete_ring_costs_no_request(exchange, parts):
-    healer, _, _ = parts
+    healer, _ = parts
     assert await healer.heal(["A"], at(exchange, 0)) == HealReport()
     assert exchange.asked == []
 
 
 async def test_the_last_bar_is_asked_for_only_when_it_must_have_closed(exchange, parts):
-    healer, rings, _ = parts
+    healer, rings = parts
     await healer.heal(["A"], at(exchange, 1, second=3))
     assert exchange.asked == []
     report = await healer.heal(["A"], at(exchange, 1, second=5))
@@ -130,7 +132,7 @@ async def test_the_last_bar_is_asked_for_only_when_it_must_have_closed(exchange,
 
 
 async def test_a_hole_in_the_history_is_found_when_a_symbol_is_first_seen(exchange, parts):
-    healer, rings, _ = parts
+    healer, rings = parts
     other = np.concatenate([bars(range(-150, -80)), bars(range(-70, 0))])
     await rings.write({"B": other})
     report = await healer.heal(["A", "B"], at(exchange, 0))
@@ -140,14 +142,14 @@ async def test_a_hole_in_the_history_is_found_when_a_symbol_is_first_seen(exchan
 
 
 async def test_of_an_empty_ring_only_the_recent_bars_are_fetched(exchange, parts):
-    healer, rings, _ = parts
+    healer, rings = parts
     report = await healer.heal(["NEW"], at(exchange, 0))
     assert report.filled == RECENT_BARS
     assert await missing(rings, "NEW", -RECENT_BARS, -1) == []
 
 
 async def test_an_outage_is_caught_up_whole_once_rest_answers_again(exchange, parts):
-    healer, rings, _ = parts
+    healer, rings = parts
     await healer.heal(["A"], at(exchange, 0))
     exchange.delisted.add("A")
     for minute in range(1, 9):
@@ -159,7 +161,7 @@ async def test_an_outage_is_caught_up_whole_once_rest_answers_again(exchange, pa
 
 
 async def test_a_hole_older_than_the_recent_bars_is_found_by_the_full_check(exchange, parts):
-    healer, rings, _ = parts
+    healer, rings = parts
     for minute in range(int(FULL_CHECK_EVERY_S // 60) + 1):
         await rings.write({"A": bars([minute])})
         await healer.heal(["A"], at(exchange, minute + 1))
@@ -174,7 +176,7 @@ async def test_a_hole_older_than_the_recent_bars_is_found_by_the_full_check(exch
 
 
 async def test_a_bar_that_the_exchange_has_late_is_asked_for_again(exchange, parts):
-    healer, rings, _ = parts
+    healer, rings = parts
     exchange.lacks.add(START_MS)
     assert (await healer.heal(["A"], at(exchange, 1))).filled == 0
     exchange.lacks.clear()
@@ -185,73 +187,124 @@ async def test_a_bar_that_the_exchange_has_late_is_asked_for_again(exchange, par
 # ── Provisional bars ──
 
 
-def provisional(feed, minutes, symbol="A"):
-    for minute in minutes:
-        feed.take(
-            Kline(START_MS + minute * MINUTE, symbol, "1m", 99.0, 99.0, 99.0, 99.0, 1.0, 99.0, 0.5, 1, is_closed=False)
-        )
-
-
 async def test_a_provisional_bar_gets_the_exchanges_last_word(exchange, parts):
-    healer, rings, feed = parts
-    provisional(feed, [0, 1])
-    await rings.write({"A": bars([0], Finality.SUCCESSOR_SEEN)})
+    healer, rings = parts
+    await rings.write({"A": bars([0], Finality.SUCCESSOR_SEEN, wrong=True)})
     report = await healer.heal(["A"], at(exchange, 1))
-    assert (report.suspected, report.confirmed) == (1, 1)
-    panel = await rings.load(["A"], START_MS, 1)
-    assert panel.close[0, 0] == price(START_MS)
-    assert feed.suspects(10**15) == {}
+    assert (report.unconfirmed, report.confirmed, report.missing, report.corrected) == (1, 1, 0, 0)
+    view = await rings.view(["A"], START_MS, 1)
+    assert (view.panel.close[0, 0], view.finality[0]) == (price(START_MS), Finality.REST_CONFIRMED)
 
 
 async def test_a_provisional_bar_that_may_yet_be_closed_by_the_stream_is_left_in_peace(exchange, parts):
-    healer, rings, feed = parts
-    provisional(feed, [0, 1])
+    healer, rings = parts
     await rings.write({"A": bars([0], Finality.SUCCESSOR_SEEN)})
-    report = await healer.heal(["A"], at(exchange, 1, second=3))
-    assert report.suspected == 0
+    assert await healer.heal(["A"], at(exchange, 1, second=3)) == HealReport()
     assert exchange.asked == []
 
 
-async def test_several_provisional_bars_of_a_symbol_cost_one_request(exchange, parts):
-    healer, rings, feed = parts
-    provisional(feed, [0, 1, 2, 3])
-    await rings.write({"A": bars([0, 1, 2], Finality.SUCCESSOR_SEEN)})
-    assert (await healer.heal(["A"], at(exchange, 3))).confirmed == 3
+async def test_what_is_missing_and_what_is_provisional_share_the_cheapest_requests(exchange, parts):
+    healer, rings = parts
+    await rings.write({"A": bars([0, 2], Finality.SUCCESSOR_SEEN)})
+    report = await healer.heal(["A"], at(exchange, 3))
+    assert (report.missing, report.filled, report.unconfirmed, report.confirmed) == (1, 1, 2, 2)
     assert exchange.asked == [("A", 0, 2)]
 
 
-async def test_while_rest_is_away_a_suspicion_stays(exchange, parts):
-    healer, rings, feed = parts
-    provisional(feed, [0, 1])
+async def test_while_rest_is_away_nothing_is_forgotten(exchange, parts, monkeypatch):
+    healer, rings = parts
+    monkeypatch.setattr("aione.venue.history.BACKOFF_BASE_S", 0.001)
     await rings.write({"A": bars([0], Finality.SUCCESSOR_SEEN)})
-    exchange.fails = 1
-    with pytest.raises(VenueUnavailable):
-        await healer.heal(["A"], at(exchange, 1))
+    exchange.fails = 4
+    report = await healer.heal(["A"], at(exchange, 1))
+    assert (report.unconfirmed, report.confirmed) == (1, 0)
     assert (await healer.heal(["A"], at(exchange, 1))).confirmed == 1
 
 
-async def test_a_symbol_that_the_exchange_no_longer_knows_is_not_asked_for_for_ever(exchange, parts):
-    healer, rings, feed = parts
-    provisional(feed, [0, 1])
-    await rings.write({"A": bars([0], Finality.SUCCESSOR_SEEN)})
-    exchange.delisted.add("A")
-    assert (await healer.heal([], at(exchange, 1))).confirmed == 0
-    assert feed.suspects(10**15) == {}
+async def test_provisional_bars_are_found_again_by_a_process_that_knows_nothing(exchange, parts):
+    _, rings = parts
+    await rings.write({"A": bars([-150], Finality.PROVISIONAL, wrong=True)})
+    fresh = MemoryRings()
+    history = bars(range(-HISTORY, 0))
+    history[50]["finality"] = Finality.SUCCESSOR_SEEN
+    await fresh.write({"A": history})
+    healer = Healer(parts[0]._rest, fresh, SETTINGS)
+    assert (await healer.heal(["A"], at(exchange, 0))).confirmed == 1
+    assert exchange.asked == [("A", -150, -150)]
 
 
-async def test_a_suspicion_that_nobody_can_settle_is_dropped_in_the_end(exchange, parts):
-    healer, _, feed = parts
-    provisional(feed, [0, 1])
+async def test_a_symbol_is_behind_while_an_old_bar_is_missing_and_no_longer(exchange, parts):
+    healer, _ = parts
     exchange.lacks.add(START_MS)
-    assert (await healer.heal([], at(exchange, 1))).confirmed == 0
-    assert feed.suspects(10**15) != {}
-    assert (await healer.heal([], at(exchange, 40))).suspected == 1
-    assert feed.suspects(10**15) == {}
+    assert (await healer.heal(["A"], at(exchange, 1))).behind == ()
+    assert (await healer.heal(["A"], at(exchange, 4))).behind == ("A",)
+    exchange.lacks.clear()
+    assert (await healer.heal(["A"], at(exchange, 5))).behind == ()
 
 
-def test_the_leading_gap_alone_is_left_out():
-    end_ms = 10 * MINUTE
-    inner = [(4 * MINUTE, 5 * MINUTE), (10 * MINUTE, 10 * MINUTE)]
-    assert without_leading([(1 * MINUTE, 2 * MINUTE), *inner], end_ms, 10) == inner
-    assert without_leading(inner, end_ms, 10) == inner
-    assert without_leading([], end_ms, 10) == []
+async def test_symbols_are_healed_in_the_order_given_and_before_refreshes(exchange, parts):
+    healer, _ = parts
+    healer._concurrency = 1
+    booked = []
+    reserve = healer._rest.ledger.reserve
+
+    async def spy(weight, budget=None, *, priority):
+        booked.append(priority)
+        return await reserve(weight, budget, priority=priority)
+
+    healer._rest.ledger.reserve = spy
+    await healer.heal(["Z", "A", "M"], at(exchange, 1))
+    assert [symbol for symbol, _, _ in exchange.asked] == ["Z", "A", "M"]
+    assert booked == [Priority.HEAL] * 3
+
+
+# ── Verification ──
+
+
+async def test_streamed_bars_are_compared_once_and_the_exchange_has_the_last_word(exchange, parts):
+    healer, _ = parts
+    rings = MemoryRings()
+    await rings.write({"A": bars(range(-HISTORY, 0), Finality.REST_CONFIRMED)})
+    await rings.write({"A": bars(range(6)), "B": bars(range(-3, 0), wrong=True)})
+    verifier = Verifier(healer._rest, rings, SETTINGS)
+    compared = corrected = 0
+    for minute in range(10, 70):
+        report = await verifier.run_once(["A", "B"], at(exchange, minute))
+        compared, corrected = compared + report.compared, corrected + report.corrected
+    assert (compared, corrected) == (9, 3)
+    assert sorted(exchange.asked) == [("A", 0, 5), ("B", -3, -1)]
+    assert {(c.symbol, float(c.before["close"][0]), float(c.after["close"][0])) for c in rings.corrections} == {
+        ("B", 7.0, price(START_MS + minute * MINUTE)) for minute in (-3, -2, -1)
+    }
+    view = await rings.view(["A"], START_MS + 5 * MINUTE, 1)
+    assert view.finality[0] == Finality.REST_CONFIRMED
+    assert sum([(await verifier.run_once(["A", "B"], at(exchange, minute))).compared for minute in range(70, 140)]) == 0
+
+
+async def test_the_newest_bars_are_not_compared_yet_and_a_failure_comes_up_again(exchange, parts, monkeypatch):
+    healer, _ = parts
+    rings = MemoryRings()
+    await rings.write({"A": bars([0])})
+    verifier = Verifier(healer._rest, rings, SETTINGS.model_copy(update={"VERIFY_INTERVAL_SEC": 60}))
+    assert (await verifier.run_once(["A"], at(exchange, 5))).compared == 0
+    monkeypatch.setattr("aione.venue.history.BACKOFF_BASE_S", 0.001)
+    exchange.fails = 4
+    assert (await verifier.run_once(["A"], at(exchange, 7))).compared == 0
+    assert (await verifier.run_once(["A"], at(exchange, 8))).compared == 1
+
+
+# ── The parts ──
+
+
+@given(
+    held=st.dictionaries(st.integers(0, 29), st.sampled_from(list(Finality)), max_size=30), has_history=st.booleans()
+)
+def test_open_times_are_what_a_set_says(held, has_history):
+    rows = bars(sorted(held))
+    rows["finality"] = [held[minute] for minute in sorted(held)]
+    open_ms, is_missing = open_times(rows, START_MS, START_MS + 29 * MINUTE, has_history=has_history)
+    first = 0 if has_history else min(held, default=30 - RECENT_BARS)
+    expected = [m for m in range(first, 30) if m not in held or not held[m].is_final]
+    assert ((open_ms - START_MS) // MINUTE).tolist() == expected
+    assert is_missing.tolist() == [minute not in held for minute in expected]
+    assert [m for a, b in ranges_of(open_ms) for m in range(a, b + 1, MINUTE)] == open_ms.tolist()

@@ -8,6 +8,8 @@ from aione.errors import InvalidInput
 from aione.prefilter import PrefilterResult
 from aione.store import keys
 from aione.store.state import StateStore
+from aione.store.trades import TradeStore
+from aione.stream.shard import Shard
 from aione.stream.symbols import Wanted, read_wanted
 from aione.venue.universe import Universe
 from config.models import SymbolInfo
@@ -27,26 +29,42 @@ def screened(*symbols):
 
 
 async def test_before_anything_is_known_nothing_is_wanted(redis):
-    assert await read_wanted(StateStore(redis)) == Wanted()
+    assert await read_wanted(StateStore(redis), TradeStore(redis)) == Wanted()
 
 
 async def test_before_the_first_prefilter_the_bars_of_the_universe_are_followed(redis):
     state = StateStore(redis)
     await state.save_universe(universe("ETHUSDT", "BTCUSDT"))
-    assert await read_wanted(state) == Wanted(("BTCUSDT", "ETHUSDT"), ())
+    assert await read_wanted(state, TradeStore(redis)) == Wanted(("ETHUSDT", "BTCUSDT"), ())
     await state.save_prefilter(screened())
-    assert await read_wanted(state) == Wanted(("BTCUSDT", "ETHUSDT"), ())
+    assert await read_wanted(state, TradeStore(redis)) == Wanted(("ETHUSDT", "BTCUSDT"), ())
 
 
-async def test_the_screened_symbols_are_followed_in_an_order_that_ranks_do_not_change(redis):
+async def test_the_screened_symbols_are_followed_the_best_rank_first(redis):
     state = StateStore(redis)
     await state.save_universe(universe("ETHUSDT", "BTCUSDT", "XRPUSDT"))
     for ranked in (("XRPUSDT", "BTCUSDT"), ("BTCUSDT", "XRPUSDT")):
         await state.save_prefilter(screened(*ranked))
-        assert await read_wanted(state) == Wanted(("BTCUSDT", "XRPUSDT"), ("BTCUSDT", "XRPUSDT"))
+        assert await read_wanted(state, TradeStore(redis)) == Wanted(ranked, ranked)
+
+
+async def test_a_symbol_that_has_left_the_universe_is_not_wanted_any_more(redis):
+    state = StateStore(redis)
+    await state.save_prefilter(screened("GONEUSDT", "BTCUSDT"))
+    await state.save_universe(universe("BTCUSDT"))
+    assert (await read_wanted(state, TradeStore(redis))).symbols == ("BTCUSDT",)
+
+
+def test_workers_share_what_is_wanted():
+    symbols = tuple(f"S{number}USDT" for number in range(50))
+    wanted = Wanted(symbols, symbols[:20])
+    shares = [wanted.of(Shard(index, 3)) for index in (1, 2, 3)]
+    assert sorted(symbol for share in shares for symbol in share.symbols) == sorted(symbols)
+    assert sorted(symbol for share in shares for symbol in share.screened) == sorted(symbols[:20])
+    assert wanted.of(Shard()) is wanted
 
 
 async def test_what_cannot_be_read_is_said(redis):
     await redis.set(keys.prefilter_result(), b"{broken")
     with pytest.raises(InvalidInput, match="prefilter"):
-        await read_wanted(StateStore(redis))
+        await read_wanted(StateStore(redis), TradeStore(redis))

