@@ -104,12 +104,14 @@ class Desk:
         The source; asked by one thread only.
     slice_s : float
         Longest time that a long answer keeps the thread before others have their turn.
+    is_inline : bool
+        Ask the market on the caller's own thread: for a program in which time stands still while it computes.
     """
 
-    def __init__(self, market: Market, *, slice_s: float = 0.01) -> None:
+    def __init__(self, market: Market, *, slice_s: float = 0.01, is_inline: bool = False) -> None:
         self._market = market
         self._slice_s = slice_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sim-market")
+        self._thread = None if is_inline else ThreadPoolExecutor(1, thread_name_prefix="sim-market")
         self._instruments: dict[str, Instrument] = {}
         self._listed_s = -1
         self._parts: dict[tuple[str, int], tuple[int, BarRow | None]] = {}
@@ -120,6 +122,8 @@ class Desk:
 
     async def run(self, ask: Callable[[], T]) -> T:
         """Call ``ask`` on the market's thread and return what it returns."""
+        if self._thread is None:
+            return ask()
         return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
 
     async def slices(self, work: Iterator[T]) -> AsyncIterator[list[T]]:
@@ -137,7 +141,8 @@ class Desk:
 
     def close(self) -> None:
         """End the thread; a question that it still holds is finished first."""
-        self._thread.shutdown(cancel_futures=True)
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
 
     def _slice(self, work: Iterator[T]) -> tuple[list[T], bool]:
         ends_s = time.monotonic() + self._slice_s

@@ -48,6 +48,18 @@ class Silence(Fault, frozen=True, kw_only=True, tag="silence"):
     stream: str
 
 
+class Duplicate(Counted, frozen=True, kw_only=True, tag="duplicate"):
+    """Send messages of matching streams twice."""
+
+    stream: str = "*"
+
+
+class Reorder(Counted, frozen=True, kw_only=True, tag="reorder"):
+    """Send a message of a matching stream only after the stream's next one."""
+
+    stream: str = "*"
+
+
 class ClosingLate(Counted, frozen=True, kw_only=True, tag="closing_late"):
     """Send the closing update of a bar (``x: true``) ``late_s`` later than usual."""
 
@@ -107,6 +119,8 @@ AnyFault = (
     DropConnections
     | RefuseConnections
     | Silence
+    | Duplicate
+    | Reorder
     | ClosingLate
     | ClosingMissing
     | HttpError
@@ -217,6 +231,14 @@ class Faults:
                 return True
         return False
 
+    def duplicates(self, stream: str) -> bool:
+        """Return whether a message of a stream is to be sent twice."""
+        return any(fnmatchcase(stream, fault.stream) and self._acts(active) for fault, active in self._of(Duplicate))
+
+    def holds_back(self, stream: str) -> bool:
+        """Return whether a message of a stream is to come after the next one."""
+        return any(fnmatchcase(stream, fault.stream) and self._acts(active) for fault, active in self._of(Reorder))
+
     def refuses_connection(self) -> bool:
         """Return whether a new WebSocket connection is to be refused."""
         return any(self._acts(active) for _, active in self._of(RefuseConnections))
@@ -297,12 +319,14 @@ __all__ = [
     "ClosingLate",
     "ClosingMissing",
     "DropConnections",
+    "Duplicate",
     "Fault",
     "Faults",
     "Hang",
     "HttpError",
     "RateLimited",
     "RefuseConnections",
+    "Reorder",
     "Silence",
     "Truncated",
     "parse_faults",

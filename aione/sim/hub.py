@@ -76,7 +76,8 @@ class _Channel:
         self.name = name
         self.feed = feed
         self.due_s = due_s
-        self.listeners: set[Connection] = set()
+        self.held_back: bytes | None = None
+        self.listeners: dict[Connection, None] = {}
         self.prefix = b'{"stream":"' + name.encode() + b'","data":'
 
     def frames(self, payload: bytes) -> tuple[bytes, bytes]:
@@ -96,7 +97,7 @@ class Hub:
     """
 
     def __init__(self, source: Source, clock: Clock) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
         self.counts: Counter[str] = Counter()
         self._source = source
         self._clock = clock
@@ -114,12 +115,12 @@ class Hub:
 
     def join(self, connection: Connection) -> None:
         """Take a connection in."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         self.counts["connections_opened"] += 1
 
     def leave(self, connection: Connection) -> None:
         """Let a connection go with all its streams."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self.unsubscribe(connection, list(connection.session.names))
 
     def subscribe(self, connection: Connection, names: Iterable[str]) -> None:
@@ -134,14 +135,14 @@ class Hub:
                 feed = make_feed(self._source, spec)
                 phase_s = crc32(name.encode()) % feed.period_ms / 1000
                 channel = self._channels[name] = _Channel(name, feed, now_s + phase_s)
-            channel.listeners.add(connection)
+            channel.listeners[connection] = None
 
     def unsubscribe(self, connection: Connection, names: Iterable[str]) -> None:
         """Stop delivering streams to a connection; a stream without listeners is forgotten."""
         for name in names:
             channel = self._channels.get(name)
             if channel is not None:
-                channel.listeners.discard(connection)
+                channel.listeners.pop(connection, None)
                 if not channel.listeners:
                     del self._channels[name]
 
@@ -232,10 +233,16 @@ class Hub:
                 silent[channel.name] = self._source.faults.is_silenced(channel.name)
             if silent[channel.name]:
                 continue
-            raw, combined = channel.frames(payload)
-            for connection in channel.listeners:
-                frame = combined if connection.session.is_combined else raw
-                outgoing.setdefault(connection, []).append(frame)
+            late, channel.held_back = channel.held_back, None
+            if late is None and self._source.faults.holds_back(channel.name):
+                channel.held_back = payload
+                continue
+            twice = [payload] if self._source.faults.duplicates(channel.name) else []
+            for sent in [payload, *twice, *([] if late is None else [late])]:
+                raw, combined = channel.frames(sent)
+                for connection in channel.listeners:
+                    frame = combined if connection.session.is_combined else raw
+                    outgoing.setdefault(connection, []).append(frame)
         for connection, frames in outgoing.items():
             self._write(connection, frames)
 

@@ -67,7 +67,7 @@ class Limits:
 
     def __init__(self, options: SimOptions, now_ms: Callable[[], int] = wall_ms) -> None:
         self._options = options
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._accounts: dict[str, _Account] = {}
         self._budgets = {
             WEIGHT: (options.weight_limit, MINUTE_MS),
@@ -80,7 +80,7 @@ class Limits:
 
         A refused request costs as well. After ``refusals_before_ban`` refusals within a minute the address is banned.
         """
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         account = self._accounts.setdefault(address, _Account())
         used = self._add(account, budget, cost, now_ms)
         if now_ms < account.banned_until_ms:
@@ -102,7 +102,7 @@ class Limits:
         """Return the weight that ``address`` has used in the present UTC minute."""
         account = self._accounts.get(address)
         number, used = account.windows.get(WEIGHT, (-1, 0)) if account else (-1, 0)
-        return used if number == self._now_ms() // MINUTE_MS else 0
+        return used if number == self.now_ms() // MINUTE_MS else 0
 
     def addresses(self) -> dict[str, int]:
         """Return address -> weight used in the present minute."""

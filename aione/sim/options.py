@@ -37,6 +37,8 @@ class SimOptions:
         Mean seconds between two liquidation orders of one symbol.
     max_buffer_bytes : int
         A client that reads so slowly that this much waits for it is cut off.
+    latency_s : float
+        Time that passes before a REST request is looked at: the way there and back.
     """
 
     weight_limit: int = 2400
@@ -60,11 +62,12 @@ class SimOptions:
     coin_margined: tuple[str, ...] = ("BTC", "ETH")
     liquidation_every_s: int = 120
     max_buffer_bytes: int = 8_000_000
+    latency_s: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            may_be_zero = item.name in {"closing_delay_s", "closing_spread_s", "refusals_before_ban"}
+            may_be_zero = item.name in {"closing_delay_s", "closing_spread_s", "refusals_before_ban", "latency_s"}
             if not isinstance(value, tuple) and (value < 0 or (value == 0 and not may_be_zero)):
                 raise InvalidInput(f"{item.name} must be {'at least' if may_be_zero else 'above'} 0, was {value}")
 

@@ -1,7 +1,6 @@
 """The simulated exchange as a server: one port for REST, WebSocket and the control endpoints.
 
-What happens to a REST request, in order: a fault may hold it back or answer it; its weight is charged and may be
-refused; its answer is made on the market's thread; a fault may cut the answer.
+REST is answered by `aione.sim.answering`, streams by `aione.sim.hub`.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ import orjson
 from aiohttp import web
 
 from aione.errors import AlreadyRunning, InvalidInput
-from aione.sim.clock import Clock, RealClock, SkewedClock, wall_ms
+from aione.sim.answering import WEIGHT_HEADER, RestDesk
+from aione.sim.clock import Clock, RealClock, SkewedClock
 from aione.sim.desk import Desk
-from aione.sim.faults import Banned, DropConnections, Faults, HttpError, RateLimited, parse_faults
+from aione.sim.faults import DropConnections, Faults, parse_faults
 from aione.sim.feeds import Source
 from aione.sim.hub import Hub
-from aione.sim.limits import WEIGHT, Limits, Refusal, ban_text
+from aione.sim.limits import Limits
 from aione.sim.market import Market
 from aione.sim.options import SimOptions
-from aione.sim.rest import ENDPOINTS, Ask, Endpoint, Rejected, day_bar
+from aione.sim.rest import day_bar
 from aione.sim.sockets import is_websocket, serve_socket
 
 _log = logging.getLogger(__name__)
-WEIGHT_HEADER: Final = "X-MBX-USED-WEIGHT-1M"
 _MAX_CONTROL_BYTES: Final = 1_000_000
 _MAX_LINE_BYTES: Final = 200_000  # an address may name 1024 streams
 
@@ -75,7 +74,7 @@ class SimServer:
         self.limits = Limits(self.options)
         self._desk = Desk(market)
         self.hub = Hub(Source(self._desk, self.options, self.faults), self.clock)
-        self._requests: Counter[tuple[str, int]] = Counter()
+        self.rest = RestDesk(self._desk, self.faults, self.limits, self.clock, self.options)
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._started_s = time.monotonic()
@@ -178,74 +177,10 @@ class SimServer:
             return await self._control(request)
         if is_websocket(request):
             return await serve_socket(request, self.hub, self.faults, self.options)
-        response = await self._rest(request)
-        self._requests[path if path in ENDPOINTS else "(unknown path)", response.status] += 1
-        return response
-
-    # ── REST ──
-
-    async def _rest(self, request: web.Request) -> web.Response:
-        path, address = request.path, request.remote or ""
-        endpoint = ENDPOINTS.get(path) if request.method == "GET" else None
-        hang_s = self.faults.hang_s(path)
-        if hang_s:
-            await asyncio.sleep(hang_s)
-        broken = self.faults.reply(path)
-        if broken is not None:
-            return self._broken(broken, address)
-        refusal = self._charge(endpoint, request)
-        if refusal is not None:
-            headers = {**self._weight_header(endpoint, address), "Retry-After": str(refusal.retry_after_s)}
-            return _json({"code": -1003, "msg": refusal.message}, refusal.status, headers)
-        headers = self._weight_header(endpoint, address)
-        if endpoint is None:
-            return _json({"code": -5000, "msg": f"Path {path}, Method {request.method} is invalid"}, 404, headers)
-        try:
-            body = await self._answer(endpoint, dict(request.query))
-        except Rejected as rejected:
-            return _json({"code": rejected.code, "msg": rejected.msg}, 400, headers)
-        except Exception as error:  # noqa: BLE001 - see below
-            # Any market may be plugged in; its failure is answered as the exchange answers its own.
-            _log.exception("%s could not be answered", request.path_qs, exc_info=error)
-            msg = "An unknown error occurred while processing the request."
-            return _json({"code": -1000, "msg": msg}, 500, headers)
-        if self.faults.is_truncated(path):
-            body = body[: len(body) // 2]
-        return web.Response(body=body, content_type="application/json", headers=headers)
-
-    async def _answer(self, endpoint: Endpoint, params: dict[str, str]) -> bytes:
-        ask = Ask(self._desk, params, self.clock.now_ms(), self.options.weight_limit)
-
-        def whole() -> bytes | Iterator[Any]:
-            value = endpoint.answer(ask)
-            return value if isinstance(value, Iterator) else orjson.dumps(value)
-
-        answer = await self._desk.run(whole)
-        if isinstance(answer, bytes):
-            return answer
-        rows = await self._desk.gather(answer)
-        return orjson.dumps(rows)
-
-    def _charge(self, endpoint: Endpoint | None, request: web.Request) -> Refusal | None:
-        budget, cost = (endpoint.budget, endpoint.cost(request.query)) if endpoint else (WEIGHT, 1)
-        return self.limits.charge(request.remote or "", budget, cost)
-
-    def _weight_header(self, endpoint: Endpoint | None, address: str) -> dict[str, str]:
-        if endpoint is not None and not endpoint.shows_weight:
-            return {}
-        return {WEIGHT_HEADER: str(self.limits.used_weight(address))}
-
-    def _broken(self, fault: HttpError | RateLimited | Banned, address: str) -> web.Response:
-        headers = self._weight_header(None, address)
-        if isinstance(fault, HttpError):
-            if fault.status >= 500 and fault.code is None:
-                return web.Response(status=fault.status, text="<html>upstream error</html>", headers=headers)
-            return _json({"code": fault.code or -1000, "msg": fault.msg}, fault.status, headers)
-        headers["Retry-After"] = str(fault.retry_after_s)
-        if isinstance(fault, Banned):
-            text = ban_text(address, wall_ms() + 1000 * fault.retry_after_s)
-            return _json({"code": -1003, "msg": text}, 418, headers)
-        return _json({"code": -1003, "msg": "Too many requests."}, 429, headers)
+        answer = await self.rest.answer(request.method, path, dict(request.query), request.remote or "")
+        return web.Response(
+            body=answer.body, status=answer.status, content_type=answer.content_type, headers=answer.headers
+        )
 
     # ── Control ──
 
@@ -283,10 +218,10 @@ class SimServer:
     def status(self) -> dict[str, Any]:
         """Return what the server has done since it started, as ``GET /sim/status`` shows it."""
         requests: dict[str, dict[str, int]] = {}
-        for (path, status), count in sorted(self._requests.items()):
+        for (path, status), count in sorted(self.rest.requests.items()):
             requests.setdefault(path, {})[str(status)] = count
         by_status: Counter[int] = Counter()
-        for (_, status), count in self._requests.items():
+        for (_, status), count in self.rest.requests.items():
             by_status[status] += count
         routes = Counter(connection.route.value or "unrouted" for connection in self.hub.connections)
         return {

@@ -18,18 +18,18 @@ _PREFIXES: Final = {"market": Route.MARKET, "public": Route.PUBLIC}
 
 def is_websocket(request: web.Request) -> bool:
     """Return whether a request is the handshake of a stream address."""
-    return request.headers.get("Upgrade", "").lower() == "websocket" and _address(request) is not None
+    return request.headers.get("Upgrade", "").lower() == "websocket" and address_of(request.path) is not None
 
 
-def _address(request: web.Request) -> tuple[Route, bool, list[str]] | None:
+def address_of(path: str, streams: str = "") -> tuple[Route, bool, list[str]] | None:
     """Return route, whether the form is combined, and the streams that the address names; None for other paths."""
-    parts = request.path.strip("/").split("/")
+    parts = path.strip("/").split("/")
     route = _PREFIXES.get(parts[0], Route.UNROUTED)
     if route is not Route.UNROUTED:
         parts = parts[1:]
     match parts:
         case ["stream"]:
-            return route, True, request.query.get("streams", "").split("/")
+            return route, True, streams.split("/")
         case ["ws", *names]:
             return route, False, names
     return None
@@ -37,7 +37,7 @@ def _address(request: web.Request) -> tuple[Route, bool, list[str]] | None:
 
 async def serve_socket(request: web.Request, hub: Hub, faults: Faults, options: SimOptions) -> web.StreamResponse:
     """Serve one connection until it ends."""
-    address = _address(request)
+    address = address_of(request.path, request.query.get("streams", ""))
     if address is None or faults.refuses_connection():
         hub.counts["connections_refused"] += 1
         return web.Response(status=503, text="Service Unavailable")
@@ -51,7 +51,7 @@ async def serve_socket(request: web.Request, hub: Hub, faults: Faults, options: 
     connection = Connection(socket, transport, route, session, asyncio.get_running_loop().time())
     hub.join(connection)
     try:
-        if await _obey(hub, connection, session.open(names)):
+        if await obey(hub, connection, session.open(names)):
             await _listen(hub, connection)
     finally:
         hub.leave(connection)
@@ -69,11 +69,11 @@ async def _listen(hub: Hub, connection: Connection) -> None:
                 await connection.socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 connection.heard_s = loop.time()
-        if not await _obey(hub, connection, step):
+        if not await obey(hub, connection, step):
             return
 
 
-async def _obey(hub: Hub, connection: Connection, step: Step) -> bool:
+async def obey(hub: Hub, connection: Connection, step: Step) -> bool:
     """Carry out what the session decided; return whether the connection goes on."""
     if step.close is not None:
         code, reason = step.close
@@ -90,4 +90,4 @@ async def _obey(hub: Hub, connection: Connection, step: Step) -> bool:
     return True
 
 
-__all__ = ["is_websocket", "serve_socket"]
+__all__ = ["address_of", "is_websocket", "obey", "serve_socket"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
-from secrets import SystemRandom
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -18,8 +18,6 @@ BACKOFF_BASE_S: Final = 0.25
 BACKOFF_CAP_S: Final = 10.0
 SURVIVED: Final = (ServiceUnavailable, VenueError, RedisError, OSError)
 """What a job may raise without ending the worker: its services are away, or refuse for now."""
-
-_UNIFORM: Final = SystemRandom().uniform
 
 
 async def repeat(
@@ -53,7 +51,7 @@ async def repeat(
             on_error(name, error)
             if failures == 1:
                 log.warning("%s failed and will be tried again: %s", name, error)
-            delay_s += _UNIFORM(0.0, min(cap_s, BACKOFF_BASE_S * 2 ** min(failures, 10)))
+            delay_s += random.uniform(0.0, min(cap_s, BACKOFF_BASE_S * 2 ** min(failures, 10)))  # noqa: S311  # jitter
             if isinstance(error, RateLimited):
                 delay_s = max(delay_s, error.retry_after_s)
         else:

@@ -84,14 +84,8 @@ class Reporter:
 
     # ── Each second ──
 
-    async def report(self) -> None:
-        """Bring metrics, incidents and status up to date.
-
-        Raises
-        ------
-        ServiceUnavailable
-            Redis does not answer; incidents are kept and told when it does.
-        """
+    async def observe(self) -> None:
+        """Bring metrics and incidents up to date; needs nobody to answer."""
         assert self.fleet is not None, "the fleet stands before anything is reported"
         record_fleet(self.fleet, self._metrics)
         self._metrics.set_total("aione_dropped_total", self._feed.dropped + self._rings.dropped)
@@ -109,8 +103,17 @@ class Reporter:
                 self._metrics.add("aione_incidents_total", kind=incident.kind)
         opened = {incident.kind for incident in self._incidents.open()}
         for kind in GRACE_S:
-            self._metrics.add("aione_incidents", kind in opened, kind=kind)
+            self._metrics.add("aione_incidents", int(kind in opened), kind=kind)
         self._watch_outage()
+
+    async def report(self) -> None:
+        """Tell incidents and the status, and copy the flows' metrics.
+
+        Raises
+        ------
+        ServiceUnavailable
+            Redis does not answer; incidents are kept and told when it does.
+        """
         await self._tell()
         await self.say("running")
         if self._shard.is_first:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ NAMES_SHOWN: Final = 20
 TEXT_FIELDS: Final = frozenset({"state", "shard", "version"})
 
 
+@cache
 def product_version() -> str:
     """Return the installed version, ``source tree`` where nothing is installed."""
     try:

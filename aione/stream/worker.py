@@ -175,7 +175,8 @@ class StreamWorker:
         yield "writing book tickers", self._write_book, BOOK_EVERY_S, SURVIVED
         yield "filling gaps", self._heal, 0.0, SURVIVED
         yield "verifying bars", self._verify, VERIFY_EVERY_S, SURVIVED
-        yield "writing the status", self._report, STATUS_EVERY_S, SURVIVED
+        yield "watching", self._watch, STATUS_EVERY_S, SURVIVED
+        yield "writing the status", self._reporter.report, STATUS_EVERY_S, SURVIVED
         for errand in self._errands:
 
             async def go(errand: Errand = errand) -> None:
@@ -288,9 +289,9 @@ class StreamWorker:
         if report.compared:
             self._metrics.add("aione_bars_verified_total", report.compared)
 
-    async def _report(self) -> None:
+    async def _watch(self) -> None:
         self._running.review()
-        await self._reporter.report()
+        await self._reporter.observe()
 
     # ── Inside ──
 

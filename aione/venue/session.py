@@ -19,10 +19,10 @@ callback, so a process that cannot follow makes the exchange's TCP window close,
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from math import inf
-from secrets import SystemRandom
 from typing import Final
 
 from aione.errors import IllegalTransition, MalformedReply
@@ -37,7 +37,6 @@ ROTATION_JITTER_FRAC: Final = 0.05
 MAX_EXPONENT: Final = 16
 
 _PROVEN: Final = StreamState.PROVEN
-_UNIFORM: Final = SystemRandom().uniform
 
 
 class Session:
@@ -53,7 +52,9 @@ class Session:
         Source of jitter.
     """
 
-    def __init__(self, url: str, params: VenueParams, *, uniform: Callable[[float, float], float] = _UNIFORM) -> None:
+    def __init__(
+        self, url: str, params: VenueParams, *, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
         self.url = url
         self.phase = Phase.IDLE
         self.counts = SessionCounts()

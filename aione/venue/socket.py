@@ -103,11 +103,15 @@ class SessionSocket(WSListener):
         self._end = None
         self._has_stood = False
         try:
-            await ws_connect(lambda: self, url, websocket_handshake_timeout=HANDSHAKE_WITHIN_S, logger_name="aione")
+            await self._dial(url)
         except (WSError, OSError, TimeoutError) as error:
             if not self._has_stood:  # else on_ws_disconnected has told the session, or will
                 self._session.closed(_end_of(error), self._now_s())
                 self._wake.set()
+
+    async def _dial(self, url: str) -> None:
+        """Open the connection; `on_ws_connected` is called before this returns."""
+        await ws_connect(lambda: self, url, websocket_handshake_timeout=HANDSHAKE_WITHIN_S, logger_name="aione")
 
     def _close(self, reason: str, *, abort: bool) -> None:
         if self._transport is None:

@@ -114,12 +114,11 @@ class Exchange:
         return end_ms >= start_ms and not any((await self.rings.gaps(symbols, start_ms, end_ms)).values())
 
     async def status(self):
-        (fields,) = (await self.state.load_stream_workers()).values()
-        return read_status(fields)
+        workers = list((await self.state.load_stream_workers()).values())
+        return read_status(workers[0]) if workers else {}
 
     async def streams(self):
-        workers = await self.state.load_stream_workers()
-        return (await self.status()).get("streams", {}) if workers else {}
+        return (await self.status()).get("streams", {})
 
     async def all_proven(self, count):
         return await self.streams() == {"proven": count}

@@ -96,7 +96,7 @@ async def test_a_stream_acknowledged_and_never_delivered_is_reported_and_its_bar
     async with exchange.running():
         await exchange.until(lambda: exchange.are_silent(["ethusdt@kline_1m"]))
         assert (await exchange.streams()) == {"proven": STREAMS - 1, "unproven": 1}
-        assert exchange.metrics.value("aione_streams", state="unproven") == 1
+        await exchange.until(lambda: exchange.metrics.value("aione_streams", state="unproven") == 1)
         await exchange.minutes(2)
         await exchange.until(exchange.is_complete)
         await exchange.until(lambda: exchange.metrics.value("aione_gaps_healed_total", cause="unconfirmed") >= 2)
@@ -161,7 +161,7 @@ async def test_while_redis_is_away_bars_wait_and_are_written_when_it_is_back(sta
             await exchange.minutes(2)
             assert exchange.rings.pending >= len(SYMBOLS)
             assert exchange.metrics.value("aione_store_pending_bars") >= len(SYMBOLS)
-            assert exchange.metrics.value("aione_incidents", kind="redis_away") == 1
+            await exchange.until(lambda: exchange.metrics.value("aione_incidents", kind="redis_away") == 1)
             server = ValkeyServer(port=port, data_dir=tmp_path, persist=True, appendonly="yes")
             server.start()
             await exchange.until(lambda: not exchange.rings.pending)
@@ -178,7 +178,8 @@ async def test_while_redis_is_away_bars_wait_and_are_written_when_it_is_back(sta
             assert exchange.metrics.value("aione_dropped_total") == 0
     finally:
         await client.aclose()
-        server.stop()
+        if server.is_running():
+            server.stop()
 
 
 async def test_an_occupied_metrics_port_is_said_at_once(start):

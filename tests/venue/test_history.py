@@ -294,7 +294,7 @@ async def test_four_processes_with_one_ledger_are_never_told_to_stop(market, red
                 return len(report.failed)
 
         failed = await asyncio.gather(*(process() for _ in range(4)))
-        refused = sum(count for (_, status), count in sim._requests.items() if status in {418, 429})
+        refused = sum(count for (_, status), count in sim.rest.requests.items() if status in {418, 429})
         spent = sim.limits.used_weight("127.0.0.1")
     assert (sum(failed), refused) == (0, 0)
     assert spent <= 54
@@ -323,5 +323,5 @@ async def test_without_a_shared_ledger_they_are(market):
                     return
 
         await asyncio.gather(*(process() for _ in range(4)))
-        refused = sum(count for (_, status), count in sim._requests.items() if status in {418, 429})
+        refused = sum(count for (_, status), count in sim.rest.requests.items() if status in {418, 429})
     assert refused > 0
