@@ -33,7 +33,7 @@ MINUTE = 60_000
 START_MS = 1_779_278_400_000
 HISTORY = 90
 MARKET = TableMarket(START_MS - HISTORY * MINUTE, 400)
-OPTIONS = SimOptions(kline_ms=1_000, book_ticker_ms=5_000, tick_s=1.0, coin_margined=())
+OPTIONS = SimOptions(kline_ms=2_000, book_ticker_ms=6_000, tick_s=2.0, coin_margined=())
 
 
 class Shared:

@@ -13,7 +13,7 @@ from aione.stream.symbols import Wanted
 from harness import MINUTE, START_MS, Plane
 from market import SYMBOLS
 
-SETTLE_MINUTES = 4
+SETTLE_MINUTES = 3
 CHECK_AT_MS = 40_000
 ANY_KLINE = "*@kline_1m"
 
@@ -30,7 +30,7 @@ class Step:
 def draw(seed):
     """Return (minutes of trouble, steps) of a seed."""
     dice = random.Random(seed)
-    minutes = dice.randint(6, 12)
+    minutes = dice.randint(4, 9)
     steps = [Step(round(dice.uniform(20, minutes * 60), 1), *draw_one(dice)) for _ in range(dice.randint(3, 8))]
     return minutes, sorted(steps, key=lambda step: step.at_s)
 
