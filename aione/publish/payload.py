@@ -19,7 +19,7 @@ from aione.errors import InvalidInput
 from config.models import Scenario
 from config.settings import AssetState, Recommendation
 
-SCHEMA_VERSION: Final = "1.0.0"
+SCHEMA_VERSION: Final = "1.1.0"
 
 Number = float | None
 Signal = Literal["NONE", "ALERT_BUY", "ALERT_SELL"]
@@ -154,6 +154,8 @@ class Asset(_Struct, frozen=True):
         What Stage2 did for the symbol.
     data_age_ms
         How long before the snapshot's ``meta.ts`` the symbol's newest bar closed.
+    bar_finality, bar_source
+        Whether the exchange has confirmed the last bar, and by what; null of a symbol that was not screened.
     last_updated
         ``meta.ts`` of the message in which anything else in this asset last changed.
     """
@@ -183,6 +185,8 @@ class Asset(_Struct, frozen=True):
     prefilter: PrefilterVerdict | None = None
     status: Literal["pending", "done", "skipped", "off", "error"] = "skipped"
     data_age_ms: int | None = None
+    bar_finality: Literal["final", "provisional", "missing"] | None = None
+    bar_source: Literal["rest", "stream", "recorded"] | None = None
     last_updated: int = 0
 
 
@@ -203,7 +207,10 @@ class Meta(_Struct, frozen=True):
 
 
 class Counters(_Struct, frozen=True):
-    """The funnel of the last cycle, the open trades, the bars that were missing and the cycle's number."""
+    """The funnel of the last cycle, the open trades, the bars that were missing or not final, and the cycle's number.
+
+    ``syncing`` are the screened symbols that lack bars inside their history and are not scored until they are there.
+    """
 
     universe: int = 0
     screened: int = 0
@@ -211,6 +218,8 @@ class Counters(_Struct, frozen=True):
     recommendations: int = 0
     open_trades: int = 0
     missing_bars: int = 0
+    provisional_bars: int = 0
+    syncing: int = 0
     cycle: int = 0
 
 

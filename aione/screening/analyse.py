@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from aione.indicators.readings import Readings, compute_readings
 from aione.screening.load import Loaded
 from aione.stage1.run import Stage1Result, run_stage1
@@ -33,11 +35,13 @@ def find_triggers(loaded: Loaded, settings: Settings) -> Found:
     """Compute every indicator of the last bar, then every trigger and the ALERT logic.
 
     A symbol is ready when ``DEFAULT_LOOKBACK`` bars are there, so one that was listed yesterday can be scored; what
-    needs more bars than it has is unknown.
+    needs more bars than it has is unknown. One with a hole in its history is not ready at all: it waits until the bars
+    are there.
     """
     started = time.perf_counter()
     computed = compute_readings(loaded.panel, settings.STAGE1_MONITOR_PARAMS.indicators, loaded.daily)
     ready_frac = loaded.panel.valid[:, -settings.DEFAULT_LOOKBACK :].mean(axis=1)
+    ready_frac = np.where(loaded.holes > 0, 0.0, ready_frac)
     readings = replace(computed, values={**computed.values, "ready_frac": ready_frac})
     stage1 = run_stage1(readings, loaded.market, settings, loaded.states)
     return Found(readings, stage1, time.perf_counter() - started)

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from aione.panel import MINUTE_MS
+from aione.panel import MINUTE_MS, Finality
+from aione.panel.bars import Source
 from aione.prices import format_price, get_tick_size
 from aione.publish.payload import Asset, asset_of
 from aione.screening.analyse import Found, Scored
@@ -44,6 +45,9 @@ STATS: Final = (
     "relative_strength_rank",
 )
 """The readings that are published with every screened asset, by their names."""
+
+
+SOURCES: Final = {Source.REST.value: "rest", Source.STREAM.value: "stream", Source.RECORDED.value: "recorded"}
 
 
 def build_assets(
@@ -102,6 +106,8 @@ def _analysed(
         "trigger_reasons": stage1.reasons(row),
         "stats": stats,
         "thresholds": {name: _number(stage1.thresholds[name][row]) for name in stage1.thresholds},
+        "bar_finality": _finality(row, loaded),
+        "bar_source": SOURCES.get(int(loaded.source[row])),
         "data_age_ms": None
         if np.isnan(age_bars)
         else int(loaded.now_ms - (loaded.bar_time_ms + MINUTE_MS) + age_bars * MINUTE_MS),
@@ -120,6 +126,12 @@ def _state(row: int, symbol: str, loaded: Loaded, found: Found) -> str:
     if not found.stage1.scored[row]:
         return "SYNCING"
     return "ALERT" if found.stage1.alert[row] else "NORMAL"
+
+
+def _finality(row: int, loaded: Loaded) -> str:
+    if not loaded.panel.valid[row, -1]:
+        return "missing"
+    return "final" if loaded.finality[row] >= Finality.STREAM_CLOSED else "provisional"
 
 
 def _trade_view(trade: Trade, price: float | None) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Cycle:
     recommendations: int
     open_trades: int
     missing_bars: int
+    provisional_bars: int
+    syncing: int
     warnings: tuple[str, ...]
     assets: tuple[Asset, ...]
     new_signals: tuple[tuple[str, str], ...]
@@ -66,6 +68,8 @@ class Cycle:
             "recommendations": self.recommendations,
             "open_trades": self.open_trades,
             "missing_bars": self.missing_bars,
+            "provisional_bars": self.provisional_bars,
+            "syncing": self.syncing,
             "warnings": list(self.warnings),
         }
         if symbols:
@@ -112,6 +116,8 @@ async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) 
             scored.stage2,
             runtime.settings,
             loaded.now_ms,
+            gone=loaded.gone,
+            paused=[symbol for symbol, holes in zip(loaded.panel.symbols, loaded.holes, strict=True) if holes],
         )
         if await runtime.trades.append(events) == len(events):
             return len(events)
@@ -136,6 +142,8 @@ async def publish_cycle(
         recommendations=sum(asset.signal != "NONE" for asset in assets),
         open_trades=len(book.open),
         missing_bars=len(loaded.missing),
+        provisional_bars=len(loaded.provisional),
+        syncing=int((loaded.holes > 0).sum()),
         cycle=loaded.bar_time_ms // MINUTE_MS,
     )
     published = await runtime.publisher.publish(
@@ -161,6 +169,8 @@ async def publish_cycle(
         recommendations=counters.recommendations,
         open_trades=counters.open_trades,
         missing_bars=counters.missing_bars,
+        provisional_bars=counters.provisional_bars,
+        syncing=counters.syncing,
         warnings=loaded.warnings,
         assets=tuple(assets),
         new_signals=tuple(_signal(asset) for asset in assets if asset.symbol in announced and asset.signal != "NONE"),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aione.errors import InsufficientData, VenueError
-from aione.panel import DAY_MS, MINUTE_MS, BarPanel, MarketSnapshot
+from aione.panel import DAY_MS, I8, MINUTE_MS, BarPanel, Finality, MarketSnapshot
 from aione.prefilter import PrefilterResult
 from aione.screening.context import market_snapshot
 from aione.screening.runtime import Runtime
 from aione.stage1.monitor import MonitorState
 from aione.stage3.book import TradeBook
+from aione.store.ring_layout import U1
 from aione.venue.history import preload
 from config.models import SymbolInfo
 
 POLL_S = 0.1
+NAMES_TOLD = 10
 OVERDUE = 3.0
 """Intervals of the prefilter after which a reader is warned that its result is old."""
 
@@ -36,6 +38,12 @@ class Loaded:
     market : MarketSnapshot
     infos : mapping symbol -> SymbolInfo
         The whole universe, screened or not.
+    gone : mapping symbol -> price
+        Symbols with an open trade that have left the universe, with the close of their last bar.
+    finality, source : uint8 (S,)
+        Of each symbol's last bar; see `aione.store.ring_layout.RingView`.
+    holes : int64 (S,)
+        Bars that each symbol lacks inside its history. One that lacks any is not scored.
     missing : tuple of str
         Symbols whose bar of this minute could not be had.
     warnings : tuple of str
@@ -54,6 +62,16 @@ class Loaded:
     missing: tuple[str, ...]
     is_stale: bool
     warnings: tuple[str, ...]
+    finality: U1
+    source: U1
+    holes: I8
+    gone: Mapping[str, float]
+
+    @property
+    def provisional(self) -> list[str]:
+        """Return the symbols whose last bar is there and not final."""
+        has_bar = self.panel.valid[:, -1] & (self.finality < Finality.STREAM_CLOSED)
+        return [symbol for symbol, is_so in zip(self.panel.symbols, has_bar, strict=True) if is_so]
 
 
 async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = ()) -> Loaded:
@@ -79,7 +97,7 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
     infos = {info.symbol: info for info in universe.infos}
     book = await runtime.trades.load()
     wanted = dict.fromkeys([*prefilter.symbols, *extra, *book.open])
-    symbols = [symbol for symbol in wanted if symbol in infos]
+    symbols = [symbol for symbol in wanted if symbol in infos]  # what has left the universe is not looked at any more
     if not symbols:
         raise InsufficientData("no symbol passed the prefilter")
     missing = await _wait_for_bars(runtime, symbols, bar_time_ms)
@@ -90,28 +108,57 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
     if missing:
         missing = await _fetch_missing(runtime, missing, bar_time_ms, warnings)
     settings = runtime.settings
-    panel = await runtime.minute_rings.load(symbols, bar_time_ms, settings.SCREENING_LOOKBACK)
+    view = await runtime.minute_rings.view(symbols, bar_time_ms, settings.SCREENING_LOOKBACK)
     yesterday_ms = bar_time_ms // DAY_MS * DAY_MS - DAY_MS
     daily = await runtime.daily_rings.load(symbols, yesterday_ms, settings.PRELOAD_DAILY_DAYS)
     now_ms = runtime.now_ms()
-    return Loaded(
+    loaded = Loaded(
         bar_time_ms=bar_time_ms,
         now_ms=now_ms,
-        panel=panel,
+        panel=view.panel,
         daily=daily,
-        market=await market_snapshot(runtime, panel, infos, prefilter, now_ms),
+        market=await market_snapshot(runtime, view.panel, infos, prefilter, now_ms),
         prefilter=prefilter,
         infos=infos,
         states=await runtime.states.load_monitor_states(symbols),
         book=book,
         missing=tuple(missing),
         is_stale=universe.is_stale,
-        warnings=tuple(warnings),
+        warnings=(),
+        finality=view.finality,
+        source=view.source,
+        holes=view.holes,
+        gone=await _last_prices(runtime, book, infos, bar_time_ms),
     )
+    return replace(loaded, warnings=(*warnings, *_doubts(loaded)))
+
+
+async def _last_prices(
+    runtime: Runtime, book: TradeBook, infos: Mapping[str, SymbolInfo], bar_time_ms: int
+) -> dict[str, float]:
+    """Return the last close of each traded symbol that has left the universe; its entry where no bar is held."""
+    gone = [symbol for symbol in book.open if symbol not in infos]
+    panel = await runtime.minute_rings.load(gone, bar_time_ms, runtime.settings.SCREENING_LOOKBACK)
+    prices = {}
+    for symbol, closes, valid in zip(gone, panel.close, panel.valid, strict=True):
+        prices[symbol] = float(closes[valid][-1]) if valid.any() else book.open[symbol].entry
+    return prices
+
+
+def _doubts(loaded: Loaded) -> list[str]:
+    """Return what a reader must know of the bars: which are not final, and which symbols lack some."""
+    syncing = [symbol for symbol, holes in zip(loaded.panel.symbols, loaded.holes, strict=True) if holes]
+    doubts = []
+    for what, symbols in (("run on a bar that is not final", loaded.provisional), ("lack bars and wait", syncing)):
+        if symbols:
+            more = f" and {len(symbols) - NAMES_TOLD} more" if len(symbols) > NAMES_TOLD else ""
+            names = ", ".join(symbols[:NAMES_TOLD])
+            doubts.append(f"{len(symbols)} of {len(loaded.panel.symbols)} symbols {what}: {names}{more}")
+    return doubts
 
 
 async def _wait_for_bars(runtime: Runtime, symbols: Sequence[str], bar_time_ms: int) -> list[str]:
-    """Wait until every bar is confirmed or the grace is over; return the symbols that have none at all."""
+    """Wait until every bar is final or the grace is over; return the symbols that have none at all."""
     loop = asyncio.get_running_loop()
     over_ms = bar_time_ms + MINUTE_MS + 1000 * runtime.settings.SCREENING_GRACE_S
     deadline_s = loop.time() + (over_ms - runtime.now_ms()) / 1000

@@ -2,8 +2,8 @@
 
 `MemoryExchange` is the exchange that `aione.sim.server` serves, with the same limits, feeds and faults. A client
 reaches it through an httpx transport and through `MemorySocket`, which is the product's own socket driver with the
-network taken out. On a `VirtualLoop` hours pass in a second: whenever nobody has anything to do, the clock jumps to the moment
-at which somebody wants to be woken.
+network taken out. On a `VirtualLoop` hours pass in a second: whenever nobody has anything to do, the clock jumps to
+the moment at which somebody wants to be woken.
 """
 
 from __future__ import annotations

@@ -35,17 +35,23 @@ class Event(StrEnum):
     TRAIL_HIT = "trail_hit"
     TIMED_OUT = "timed_out"
     INVALIDATED = "invalidated"
+    DELISTED = "delisted"
     CLOSED_BY_HAND = "closed_by_hand"
 
 
 class ExitReason(StrEnum):
-    """Why a trade is closed. A stop at break-even is ``sl``; ``trail`` is a stop that trailing moved."""
+    """Why a trade is closed.
+
+    A stop at break-even is ``sl``; ``trail`` is a stop that trailing moved; ``delisted`` is a symbol that has left the
+    universe, whose trade is closed at the last price there was.
+    """
 
     TP = "tp"
     SL = "sl"
     TRAIL = "trail"
     TIMEOUT = "timeout"
     INVALIDATED = "invalidated"
+    DELISTED = "delisted"
     MANUAL = "manual"
 
 
@@ -55,6 +61,7 @@ EXIT_REASONS: Final[Mapping[Event, ExitReason]] = {
     Event.TRAIL_HIT: ExitReason.TRAIL,
     Event.TIMED_OUT: ExitReason.TIMEOUT,
     Event.INVALIDATED: ExitReason.INVALIDATED,
+    Event.DELISTED: ExitReason.DELISTED,
     Event.CLOSED_BY_HAND: ExitReason.MANUAL,
 }
 """The events that close a trade, and the reason that each leaves behind."""
@@ -62,6 +69,7 @@ EXIT_REASONS: Final[Mapping[Event, ExitReason]] = {
 TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.PLANNED, Event.ENTRY_FILLED): State.OPEN,
     (State.PLANNED, Event.TIMED_OUT): State.CLOSED,
+    (State.PLANNED, Event.DELISTED): State.CLOSED,
     (State.PLANNED, Event.CLOSED_BY_HAND): State.CLOSED,
     (State.OPEN, Event.MANAGED): State.OPEN,
     (State.OPEN, Event.STOP_MOVED): State.OPEN,
@@ -71,6 +79,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.OPEN, Event.TRAIL_HIT): State.CLOSED,
     (State.OPEN, Event.TIMED_OUT): State.CLOSED,
     (State.OPEN, Event.INVALIDATED): State.CLOSED,
+    (State.OPEN, Event.DELISTED): State.CLOSED,
     (State.OPEN, Event.CLOSED_BY_HAND): State.CLOSED,
     (State.PROTECTED, Event.MANAGED): State.PROTECTED,
     (State.PROTECTED, Event.STOP_MOVED): State.PROTECTED,
@@ -80,6 +89,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.PROTECTED, Event.TRAIL_HIT): State.CLOSED,
     (State.PROTECTED, Event.TIMED_OUT): State.CLOSED,
     (State.PROTECTED, Event.INVALIDATED): State.CLOSED,
+    (State.PROTECTED, Event.DELISTED): State.CLOSED,
     (State.PROTECTED, Event.CLOSED_BY_HAND): State.CLOSED,
 }
 """Every legal pair; a plan with a single target goes from open to closed at its last target."""

@@ -8,8 +8,9 @@ invalidated scenario excepted: it is asked only at the newest bar, because only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
+from types import MappingProxyType
 
 import numpy as np
 
@@ -38,6 +39,9 @@ def step_trades(
     stage2: Stage2Result,
     settings: Settings,
     now_ms: int,
+    *,
+    gone: Mapping[str, float] = MappingProxyType({}),
+    paused: Collection[str] = (),
 ) -> list[TradeEvent]:
     """Return what happens to the book on the panel's new bars.
 
@@ -53,6 +57,10 @@ def step_trades(
     settings : Settings
     now_ms : int
         Decides whether the data is fresh enough to open a trade; it enters no event.
+    gone : mapping symbol -> price
+        Symbols that have left the universe, with the last price there was: their open trades are closed at it.
+    paused : collection of str
+        Symbols that lack bars: their trades are led on, through every bar, once the bars are there.
 
     Returns
     -------
@@ -73,7 +81,11 @@ def step_trades(
     after, events = book.copy(), []
     rows = {symbol: row for row, symbol in enumerate(panel.symbols)}
     for symbol in sorted(book.open):
-        if symbol in rows:
+        if symbol in gone:
+            for event in _delisted(book.open[symbol], gone[symbol], bar_ms + MINUTE_MS, settings):
+                after.apply(event)
+                events.append(event)
+        elif symbol in rows and symbol not in paused:
             for event in _managed(book.open[symbol], rows[symbol], panel, market, stage2, settings):
                 after.apply(event)
                 events.append(event)
@@ -101,6 +113,15 @@ def why_not_opened(
 
 
 # ── Open trades ──
+
+
+def _delisted(trade: Trade, price: float, ts_ms: int, settings: Settings) -> list[TradeEvent]:
+    leader = Leader(trade, settings.USER_SETTINGS_DEFAULT.trade, get_tick_size(trade.symbol, price, settings), [])
+    if trade.state is State.PLANNED:
+        leader.emit(Event.DELISTED, ts_ms, {})
+    else:
+        leader.exit_at_market(Event.DELISTED, price, ts_ms)
+    return leader.events
 
 
 def _managed(

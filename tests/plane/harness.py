@@ -1,7 +1,7 @@
 """The product's whole data plane against the simulated exchange, in one process and in virtual time.
 
-Real: StreamWorker, Fleet, Session and its driver, BarFeed, Healer, Verifier, TieredRings, BinanceRest, the ledger, and the
-simulated exchange with its limits and faults. Taken out: the network (a line in memory) and Redis (a ring in memory
+Real: StreamWorker, Fleet, Session and its driver, BarFeed, Healer, Verifier, TieredRings, BinanceRest, the ledger, and
+the simulated exchange with its limits and faults. Taken out: the network (a line in memory) and Redis (a ring in memory
 behind a switch, which survives the workers as a server would; a worker's own memory dies with it).
 """
 
@@ -12,6 +12,7 @@ import contextlib
 from collections import Counter
 
 import orjson
+from market import TableMarket
 
 from aione.errors import ServiceUnavailable
 from aione.metrics import Metrics
@@ -27,7 +28,6 @@ from aione.venue.clock import ServerClock
 from aione.venue.ledger import LocalLedger
 from aione.venue.rest import BinanceRest
 from config.settings import load_settings
-from market import TableMarket
 
 MINUTE = 60_000
 START_MS = 1_779_278_400_000
@@ -186,7 +186,13 @@ class Plane:
 
     async def truth(self, symbol, first_ms, last_ms):
         """Return the exchange's own rows, open time -> the eight values, decoded from its JSON here."""
-        query = {"symbol": symbol, "interval": "1m", "limit": "1000", "startTime": str(first_ms), "endTime": str(last_ms)}
+        query = {
+            "symbol": symbol,
+            "interval": "1m",
+            "limit": "1000",
+            "startTime": str(first_ms),
+            "endTime": str(last_ms),
+        }
         answer = await self.exchange.rest._make(ENDPOINTS["/fapi/v1/klines"], query)
         return {
             row[0]: (*map(float, row[1:6]), float(row[7]), float(row[9]), row[8])

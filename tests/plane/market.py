@@ -23,9 +23,9 @@ class TableMarket:
 
     def listings(self, now_ms):
         return [
-            Listing(symbol, symbol[:-4], "USDT", "PERPETUAL", "COIN", "TRADING", 1, 4_133_404_800_000, "0.01", "0.01", "5")
+            Listing(symbol, symbol[:-4], "USDT", "PERPETUAL", "COIN", "TRADING", 1, 10**13, "0.01", "0.01", "5")
             for symbol in SYMBOLS
-        ]  # fmt: skip
+        ]
 
     def bars(self, symbol, interval_ms, start_ms, end_ms):
         rows = between(self._of(symbol), start_ms, end_ms + interval_ms - MINUTE_MS)

@@ -7,11 +7,12 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from harness import MINUTE, START_MS, Plane
+from market import SYMBOLS
+
 from aione.sim import faults as broken
 from aione.sim.memory import VirtualLoop
 from aione.stream.symbols import Wanted
-from harness import MINUTE, START_MS, Plane
-from market import SYMBOLS
 
 SETTLE_MINUTES = 3
 CHECK_AT_MS = 40_000

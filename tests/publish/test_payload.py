@@ -83,6 +83,8 @@ WHOLE = {
     "prefilter": {"passed": True, "reason": None, "value": None, "threshold": None},
     "status": "done",
     "data_age_ms": 1800,
+    "bar_finality": "final",
+    "bar_source": "stream",
     "last_updated": 7,
 }
 

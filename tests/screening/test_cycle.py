@@ -1,15 +1,20 @@
 """One cycle on real services: load, analyse, trade, publish; and the same minute again."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from aione.errors import InsufficientData, InvalidInput, VenueUnavailable
+from aione.panel import MINUTE_MS, Finality, Source
 from aione.publish.codec import decode
 from aione.screening.analyse import find_triggers, score
 from aione.screening.cycle import publish_cycle, skip_reason, trade
 from aione.screening.load import load_cycle
 from aione.screening.request import admit
+from aione.stage3.machine import Event
+from aione.stage3.trade import TradeEvent
 from aione.store import keys
 
 BAR_MS = 1_795_348_740_000
@@ -89,6 +94,75 @@ async def test_a_bar_that_cannot_be_had_is_said_to_be_missing_and_its_symbol_is_
     state = await snapshot(screened)
     assert state["meta"]["stale"]
     assert [asset["symbol"] for asset in state["assets"] if asset["state"] == "no_data"] == [symbol]
+
+
+async def test_a_bar_that_is_not_final_is_waited_for_then_used_and_said(screened):
+    symbol = (await screened.states.load_prefilter()).symbols[0]
+    settings = screened.settings.model_copy(update={"SCREENING_GRACE_S": 0.0})
+    held = (await screened.minute_rings.records([symbol], BAR_MS - 9 * MINUTE_MS, BAR_MS))[symbol].copy()
+    held["finality"][-1], held["source"][-1] = Finality.SUCCESSOR_SEEN, Source.STREAM
+    await screened.redis.delete(keys.bar_ring(symbol, "1m"))
+    await screened.minute_rings.write({symbol: held})
+    loaded = await load_cycle(replace(screened, settings=settings), BAR_MS)
+    assert loaded.provisional == [symbol]
+    assert f"symbols run on a bar that is not final: {symbol}" in loaded.warnings[0]
+    found = find_triggers(loaded, settings)
+    cycle = await publish_cycle(screened, loaded, found, score(loaded, found, settings), scheduled_ms=0)
+    assert cycle.summary()["provisional_bars"] == 1
+    assets = {asset["symbol"]: asset for asset in (await snapshot(screened))["assets"]}
+    assert (assets[symbol]["bar_finality"], assets[symbol]["bar_source"]) == ("provisional", "stream")
+    others = [assets[other] for other in loaded.panel.symbols if other != symbol]
+    assert {(asset["bar_finality"], asset["bar_source"]) for asset in others} == {("final", "rest")}
+
+
+async def test_a_symbol_with_a_hole_in_its_history_is_syncing_and_never_scored(screened):
+    symbol = (await screened.states.load_prefilter()).symbols[0]
+    held = (await screened.minute_rings.records([symbol], BAR_MS - 1499 * MINUTE_MS, BAR_MS))[symbol]
+    await screened.redis.delete(keys.bar_ring(symbol, "1m"))
+    await screened.minute_rings.write({symbol: np.delete(held, [700, 701])})
+    loaded, _, cycle = await run(screened)
+    row = loaded.panel.symbols.index(symbol)
+    assert loaded.holes.tolist() == [2 * (other == symbol) for other in loaded.panel.symbols]
+    assert not find_triggers(loaded, screened.settings).stage1.scored[row]
+    assert cycle.syncing == 1
+    assert f"symbols lack bars and wait: {symbol}" in cycle.warnings[0]
+    state = await snapshot(screened)
+    assert [asset["symbol"] for asset in state["assets"] if asset["state"] == "syncing"] == [symbol]
+
+
+async def test_the_trade_of_a_symbol_that_has_left_the_universe_is_closed_at_its_last_price(screened):
+    universe = await screened.states.load_universe()
+    symbol = (await screened.states.load_prefilter()).symbols[0]
+    (close,) = (await screened.minute_rings.load([symbol], BAR_MS, 1)).close[0].tolist()
+    plan = {
+        "symbol": symbol, "side": 1, "planned_ms": BAR_MS - 9 * MINUTE_MS, "entry": close, "stop_initial": close * 0.5,
+        "targets": [close * 2.0], "quantity": 1.0, "step_size": 0.001, "spread_frac": 0.0, "slippage_frac": 0.0,
+        "fee_frac": 0.0, "confidence": 0.5, "scenario": "BULLISH_CONTROL", "recommendation": "BUY_IN_DIPS",
+        "corr_btc": 0.0, "contributions": {}, "thresholds": {},
+    }  # fmt: skip
+    fill = {"price": close, "quantity": 1.0, "fee_quote": 0.0}
+    trade_id, at_ms = f"{symbol}-{plan['planned_ms']}-long", BAR_MS - 8 * MINUTE_MS
+    events = [
+        TradeEvent(trade_id, 1, at_ms, Event.PLANNED, plan),
+        TradeEvent(trade_id, 2, at_ms, Event.ENTRY_FILLED, fill),
+    ]
+    assert await screened.trades.append(events) == 2
+    await screened.states.save_universe(
+        replace(
+            universe,
+            symbols=tuple(other for other in universe.symbols if other != symbol),
+            infos=tuple(info for info in universe.infos if info.symbol != symbol),
+            rejected={**universe.rejected, symbol: ("status", "SETTLING")},
+        )
+    )
+    loaded, count, _ = await run(screened)
+    assert symbol not in loaded.panel.symbols
+    assert (loaded.gone, count) == ({symbol: close}, 1)
+    book = await screened.trades.load()
+    assert symbol not in book.open
+    (trade,) = book.closed
+    assert (trade.exit_reason, trade.closed_ms, trade.r_multiple) == ("delisted", BAR_MS + MINUTE_MS, 0.0)
+    assert (await run(screened))[1] == 0, "once"
 
 
 async def test_a_request_for_unknown_and_dropped_symbols_is_refused_by_name(screened):

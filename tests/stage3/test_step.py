@@ -213,6 +213,26 @@ def test_a_scenario_that_turns_with_confidence_ends_the_trade(panel, settings):
     assert sure.step(book) == []
 
 
+def test_a_symbol_that_lacks_bars_is_led_once_they_are_there_and_through_all_of_them(panel, settings):
+    opened = Minute(panel, LAST, settings, (0, 1, 0, 0), width=20.0).step(TradeBook())
+    book, later = TradeBook.from_events(opened), Minute(panel, LAST + 5, settings)
+    assert later.step(book, paused=["AUSDT"]) == []
+    (led,) = later.step(book)
+    assert (led.kind, led.payload["bars_held"]) == (Event.MANAGED, 5)
+
+
+def test_the_trade_of_a_symbol_that_has_left_is_closed_at_the_last_price(panel, settings):
+    opened = Minute(panel, LAST, settings, (0, 1, 0, 0)).step(TradeBook())
+    book, later = TradeBook.from_events(opened), Minute(panel, LAST + 1, settings)
+    (event,) = later.step(book, gone={"AUSDT": 50.0}, paused=["AUSDT"])
+    assert (event.kind, event.ts_ms) == (Event.DELISTED, int(later.panel.open_time_ms[-1]) + MINUTE_MS)
+    book.apply(event)
+    (trade,) = book.closed
+    assert trade.exit_reason is ExitReason.DELISTED
+    assert trade.r_multiple < -1.0, "it went through its stop with nobody to sell to in between"
+    assert later.step(book, gone={"AUSDT": 50.0}) == []
+
+
 def test_a_trade_closed_in_this_minute_is_not_reopened_in_it(panel, settings):
     book = TradeBook.from_events(Minute(panel, LAST, settings, (0, 1, 0, 0), width=0.01).step(TradeBook()))
     minute = Minute(panel, LAST + 1, settings, (0, 1, 0, 0))
