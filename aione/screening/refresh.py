@@ -54,7 +54,7 @@ async def find_candidates(runtime: Runtime) -> Candidates:
     try:
         return await _find_candidates(runtime)
     except VenueError as error:
-        await runtime.states.mark_universe_stale(str(error))
+        await runtime.states.mark_universe_stale(str(error), runtime.now_ms())
         raise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import redis.asyncio as aioredis
@@ -13,10 +13,9 @@ from aione.prefilter import PrefilterResult
 from aione.stage1.states import MonitorState
 from aione.store import keys
 from aione.store.connect import redis_errors
-from aione.venue.universe import Universe, journal_entry
+from aione.store.universe_ledger import UniverseLedger
+from aione.venue.universe import Universe
 from config import config
-
-JOURNAL_ENTRIES: Final = 1000
 
 
 class StateStore:
@@ -29,6 +28,11 @@ class StateStore:
     ttl_s : int, optional
         How long what only the present is good for outlives its last write; ``REDIS_CACHE_TTL`` by default.
 
+    Attributes
+    ----------
+    universes : UniverseLedger
+        Every universe that ever was.
+
     Notes
     -----
     Universe and prefilter result do not expire: the last good one is better than none, and both say how old they are.
@@ -37,6 +41,7 @@ class StateStore:
     """
 
     def __init__(self, redis: aioredis.Redis, *, ttl_s: int | None = None) -> None:
+        self.universes = UniverseLedger(redis)
         self._redis = redis
         self._ttl_s = config.REDIS_CACHE_TTL if ttl_s is None else ttl_s
 
@@ -48,38 +53,25 @@ class StateStore:
         An empty one does not replace a good one: that stays, marked as stale.
         """
         before = await self.load_universe()
+        after = universe
         if not universe.symbols and before is not None and before.symbols:
-            return await self._put_universe(before, before.stale(f"empty refresh at {universe.refreshed_ms}"))
-        return await self._put_universe(before, universe)
+            after = before.stale(f"empty refresh at {universe.refreshed_ms}")
+        await self.universes.put(before, after, universe.refreshed_ms)
+        return after
 
-    async def mark_universe_stale(self, reason: str) -> Universe | None:
-        """Mark the universe in force as stale because a refresh failed; None when there is none yet."""
+    async def mark_universe_stale(self, reason: str, at_ms: int) -> Universe | None:
+        """Mark the universe in force as stale because a refresh failed at a moment; None when there is none yet."""
         before = await self.load_universe()
-        return None if before is None else await self._put_universe(before, before.stale(reason))
+        if before is None:
+            return None
+        after = before.stale(reason)
+        await self.universes.put(before, after, at_ms)
+        return after
 
     async def load_universe(self) -> Universe | None:
         """Return the universe in force, or None before the first refresh."""
         values = await self._get(keys.universe())
         return None if values is None else Universe.from_dict(values)
-
-    async def universe_journal(self, count: int = 100) -> list[dict[str, Any]]:
-        """Return the last refreshes, newest first: at_ms, symbols, added, removed, is_stale, stale_reason."""
-        with redis_errors("reading the universe's journal"):
-            entries: Any = await self._redis.xrevrange(keys.universe_journal(), count=count)
-        return [_decode(fields[b"entry"], keys.universe_journal()) for _, fields in entries]
-
-    async def _put_universe(self, before: Universe | None, after: Universe) -> Universe:
-        with redis_errors("saving the universe"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(keys.universe(), orjson.dumps(after.to_dict()))
-                pipe.xadd(
-                    keys.universe_journal(),
-                    {"entry": orjson.dumps(journal_entry(before, after))},
-                    maxlen=JOURNAL_ENTRIES,
-                    approximate=True,
-                )
-                await pipe.execute()
-        return after
 
     # ── Prefilter ──
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -116,21 +116,60 @@ def _refusal(info: SymbolInfo, now_ms: int, quote_asset: str, min_age_days: floa
     return ("age_days", round(age_days, 3)) if age_days < min_age_days else None
 
 
-def journal_entry(before: Universe | None, after: Universe) -> dict[str, Any]:
-    """Return what a refresh changed: symbols added, and symbols removed with the reason.
+def journal_entry(before: Universe | None, after: Universe, at_ms: int) -> dict[str, Any]:
+    """Return what a refresh changed, complete enough that `apply_entry` makes ``after`` of ``before``.
 
-    A symbol that the exchange no longer lists at all is ``unlisted``.
+    ``added`` and ``changed`` hold contracts with all their rules, ``removed`` the symbols that left with the reason
+    (``unlisted`` where the exchange no longer names them at all), ``refused`` and ``cleared`` what changed among the
+    contracts that do not belong. ``order`` is there only where the exchange has put its contracts in another order.
     """
-    old: Sequence[str] = before.symbols if before else ()
-    held, kept = set(old), set(after.symbols)
-    return {
-        "at_ms": after.refreshed_ms,
+    old = {info.symbol: info for info in before.infos} if before else {}
+    new = {info.symbol: info for info in after.infos}
+    rejected = before.rejected if before else {}
+    expected = [*(symbol for symbol in old if symbol in new), *(symbol for symbol in new if symbol not in old)]
+    entry = {
+        "at_ms": at_ms,
+        "refreshed_ms": after.refreshed_ms,
         "symbols": len(after.symbols),
-        "added": [symbol for symbol in after.symbols if symbol not in held],
-        "removed": {symbol: list(after.rejected.get(symbol, ("unlisted", ""))) for symbol in old if symbol not in kept},
+        "added": [info.model_dump() for symbol, info in new.items() if symbol not in old],
+        "changed": [info.model_dump() for symbol, info in new.items() if symbol in old and old[symbol] != info],
+        "removed": {symbol: list(after.rejected.get(symbol, ("unlisted", ""))) for symbol in old if symbol not in new},
+        "refused": {s: list(reason) for s, reason in after.rejected.items() if rejected.get(s) != reason},
+        "cleared": [symbol for symbol in rejected if symbol not in after.rejected],
         "is_stale": after.is_stale,
         "stale_reason": after.stale_reason,
     }
+    return entry if expected == list(new) else {**entry, "order": list(new)}
 
 
-__all__ = ["Reason", "Universe", "journal_entry", "select_universe"]
+def apply_entry(before: Universe | None, entry: Mapping[str, Any]) -> Universe:
+    """Return the universe after a refresh, from the one before it and its `journal_entry`.
+
+    Raises
+    ------
+    InvalidInput
+        The entry is not one, or does not follow on ``before``.
+    """
+    try:
+        told = {info["symbol"]: SymbolInfo.model_validate(info) for info in [*entry["added"], *entry["changed"]]}
+        infos = {info.symbol: info for info in before.infos if info.symbol not in entry["removed"]} if before else {}
+        infos |= told
+        ordered = [infos[symbol] for symbol in entry.get("order", infos)]
+        rejected = {s: reason for s, reason in (before.rejected if before else {}).items() if s not in entry["cleared"]}
+        rejected |= {symbol: (str(code), value) for symbol, (code, value) in entry["refused"].items()}
+        after = Universe(
+            tuple(info.symbol for info in ordered),
+            tuple(ordered),
+            rejected,
+            int(entry["refreshed_ms"]),
+            bool(entry["is_stale"]),
+            str(entry["stale_reason"]),
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise InvalidInput(f"not an entry of the universe's journal: {type(error).__name__}: {error}") from error
+    if len(after.symbols) != entry["symbols"]:
+        raise InvalidInput(f"the journal has a gap: expected {entry['symbols']} symbols, came to {len(after.symbols)}")
+    return after
+
+
+__all__ = ["Reason", "Universe", "apply_entry", "journal_entry", "select_universe"]

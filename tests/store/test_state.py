@@ -47,8 +47,8 @@ def store(redis):
 
 async def test_before_the_first_refresh_there_is_none(store):
     assert await store.load_universe() is None
-    assert await store.mark_universe_stale("exchange down") is None
-    assert await store.universe_journal() == []
+    assert await store.mark_universe_stale("exchange down", NOW) is None
+    assert await store.universes.journal() == []
 
 
 async def test_a_universe_is_stored_whole_and_does_not_expire(store, redis):
@@ -61,10 +61,11 @@ async def test_a_universe_is_stored_whole_and_does_not_expire(store, redis):
 async def test_each_refresh_is_journaled_newest_first(store):
     await store.save_universe(universe_of(info("AUSDT"), info("BUSDT")))
     await store.save_universe(universe_of(info("AUSDT"), info("BUSDT", status="CLOSE"), info("CUSDT"), at=NOW + 1))
-    newest, oldest = await store.universe_journal()
-    assert (newest["at_ms"], newest["added"], newest["removed"]) == (NOW + 1, ["CUSDT"], {"BUSDT": ["status", "CLOSE"]})
-    assert oldest["added"] == ["AUSDT", "BUSDT"]
-    assert len(await store.universe_journal(count=1)) == 1
+    newest, oldest = await store.universes.journal()
+    assert (newest["at_ms"], newest["removed"]) == (NOW + 1, {"BUSDT": ["status", "CLOSE"]})
+    assert [contract["symbol"] for contract in newest["added"]] == ["CUSDT"]
+    assert [contract["symbol"] for contract in oldest["added"]] == ["AUSDT", "BUSDT"]
+    assert len(await store.universes.journal(count=1)) == 1
 
 
 async def test_an_empty_refresh_keeps_the_last_good_one_and_says_so(store):
@@ -73,14 +74,14 @@ async def test_an_empty_refresh_keeps_the_last_good_one_and_says_so(store):
     kept = await store.save_universe(universe_of(info("AUSDT", status="BREAK"), at=NOW + 60_000))
     assert (kept.symbols, kept.is_stale, kept.refreshed_ms) == (("AUSDT",), True, NOW)
     assert await store.load_universe() == kept
-    assert (await store.universe_journal())[0]["stale_reason"] == f"empty refresh at {NOW + 60_000}"
+    assert (await store.universes.journal())[0]["stale_reason"] == f"empty refresh at {NOW + 60_000}"
     await store.save_universe(universe_of(info("AUSDT"), at=NOW + 120_000))
     assert (await store.load_universe()).is_stale is False
 
 
 async def test_a_failed_refresh_marks_the_last_good_one(store):
     await store.save_universe(universe_of(info("AUSDT")))
-    await store.mark_universe_stale("GET /fapi/v1/exchangeInfo: status 502")
+    await store.mark_universe_stale("GET /fapi/v1/exchangeInfo: status 502", NOW)
     found = await store.load_universe()
     assert (found.symbols, found.is_stale) == (("AUSDT",), True)
     assert "502" in found.stale_reason
@@ -183,7 +184,7 @@ async def test_a_redis_that_is_gone_is_said_so():
         store.load_monitor_states(),
         store.fast_symbols(NOW),
         store.add_fast_symbols(["A"], NOW),
-        store.universe_journal(),
+        store.universes.journal(),
         store.load_stream_workers(),
         store.save_book_tickers({"A": {}}),
     ):

@@ -1,9 +1,12 @@
 """The universe: every guard with its reason, and nothing lost on the way to Redis and back."""
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aione.errors import InvalidInput
-from aione.venue.universe import Universe, journal_entry, select_universe
+from aione.venue.universe import Universe, apply_entry, journal_entry, select_universe
 from aione.venue.wire_contracts import decode_exchange_info
 from config.models import SymbolInfo
 from config.settings import load_settings
@@ -94,15 +97,48 @@ def test_what_is_no_universe_is_refused(broken):
 def test_the_journal_says_what_came_what_went_and_why(defaults):
     before = select_universe([info("AUSDT"), info("BUSDT"), info("CUSDT")], NOW, defaults)
     after = select_universe([info("AUSDT"), info("BUSDT", status="SETTLING"), info("DUSDT")], NOW + 1, defaults)
-    assert journal_entry(before, after) == {
-        "at_ms": NOW + 1,
-        "symbols": 2,
-        "added": ["DUSDT"],
-        "removed": {"BUSDT": ["status", "SETTLING"], "CUSDT": ["unlisted", ""]},
-        "is_stale": False,
-        "stale_reason": "",
-    }
-    assert journal_entry(None, before)["added"] == ["AUSDT", "BUSDT", "CUSDT"]
+    entry = journal_entry(before, after, NOW + 2)
+    assert (entry["at_ms"], entry["refreshed_ms"], entry["symbols"]) == (NOW + 2, NOW + 1, 2)
+    assert [contract["symbol"] for contract in entry["added"]] == ["DUSDT"]
+    assert entry["removed"] == {"BUSDT": ["status", "SETTLING"], "CUSDT": ["unlisted", ""]}
+    assert (entry["refused"], entry["cleared"], entry["changed"]) == ({"BUSDT": ["status", "SETTLING"]}, [], [])
+    assert apply_entry(before, entry) == after
+    with pytest.raises(InvalidInput, match="the journal has a gap: expected 2 symbols, came to 1"):
+        apply_entry(None, entry)
+    with pytest.raises(InvalidInput, match="not an entry"):
+        apply_entry(before, {"at_ms": 1})
+
+
+CONTRACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["AUSDT", "BUSDT", "CUSDT", "DUSDT", "TSLAUSDT", "BTCUSD_PERP", "BTCUSDT_261225", "币安USDT"]),
+        st.sampled_from(["TRADING", "TRADING", "TRADING", "SETTLING", "BREAK"]),
+        st.sampled_from(["PERPETUAL", "PERPETUAL", "TRADIFI_PERPETUAL", "CURRENT_QUARTER"]),
+        st.sampled_from(["COIN", "COIN", "EQUITY", "INDEX"]),
+        st.sampled_from(["USDT", "USDT", "USD", "USDC"]),
+        st.sampled_from([100, 1]),
+        st.sampled_from([0.1, 0.01]),
+    ),
+    unique_by=lambda row: row[0],
+    max_size=8,
+)
+
+
+@given(refreshes=st.lists(CONTRACTS, min_size=1, max_size=6))
+def test_entries_applied_one_after_the_other_rebuild_every_universe_and_strangers_never_enter(refreshes):
+    settings, before = load_settings(environ={}), None
+    for number, rows in enumerate(refreshes):
+        infos = [
+            info(symbol, status=status, contract_type=kind, underlying_type=underlying, quote_asset=quote,
+                 onboard_ms=NOW - days * DAY, tick_size=tick)
+            for symbol, status, kind, underlying, quote, days, tick in rows
+        ]  # fmt: skip
+        after = select_universe(infos, NOW + number, settings)
+        assert apply_entry(before, orjson.loads(orjson.dumps(journal_entry(before, after, NOW)))) == after
+        assert set(after.symbols) == {
+            row[0] for row in rows if row[1:6] == ("TRADING", "PERPETUAL", "COIN", "USDT", 100)
+        }
+        before = after
 
 
 @pytest.mark.recorded
