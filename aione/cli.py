@@ -47,6 +47,7 @@ def up(
     at: At = None,
     symbols: Symbols = 60,
     seed: Seed = 7,
+    stream_workers: Annotated[int, typer.Option(min=1, max=64, help="Stream workers that share the symbols")] = 1,
     cycles: Annotated[int | None, typer.Option(min=1, help="End with 0 after this many screening cycles")] = None,
     no_web: Annotated[bool, typer.Option("--no-web", help="No web UI")] = False,  # noqa: ARG001  # arrives with the web UI
     json: Json = False,
@@ -56,7 +57,8 @@ def up(
 
     _check_at(at, replay)
     market = _market(live=live, sim=sim, replay=replay, at=at, symbols=symbols, seed=seed)
-    sys.exit(run_up(Options(market=market, cycles=cycles, is_json=json), load_settings()))
+    options = Options(market=market, cycles=cycles, is_json=json, stream_workers=stream_workers)
+    sys.exit(run_up(options, load_settings()))
 
 
 @app.command()
@@ -96,11 +98,15 @@ def sim(
 
 
 @app.command()
-def stream() -> None:
-    """Run the stream worker alone: closed bars, forming bars, book tickers, metrics."""
+def stream(
+    *,
+    shard: Annotated[str, typer.Option(envvar="AIONE_STREAM_SHARD", help="This worker's share of the symbols")] = "1/1",
+) -> None:
+    """Run one stream worker: closed bars, forming bars, book tickers, metrics; several share the symbols."""
     from aione.run.parts import run_stream  # noqa: PLC0415  # --help stays fast
+    from aione.stream.shard import Shard  # noqa: PLC0415
 
-    run_stream(load_settings(), _redis_url())
+    run_stream(load_settings(), _redis_url(), Shard.parse(shard))
 
 
 @app.command()
@@ -121,6 +127,23 @@ def rescan(
     from aione.run.parts import run_rescan  # noqa: PLC0415  # --help stays fast
 
     run_rescan(symbols or [], is_forced=force)
+
+
+@app.command()
+def universe(
+    *,
+    at: Annotated[str | None, typer.Option(help="A past moment, such as 2026-11-22T10:00:00Z; now without it")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Say of this contract whether it is tradable, and why not")] = None,
+    changes: Annotated[int, typer.Option(min=0, help="Show what the last refreshes changed")] = 0,
+    json: Json = False,
+) -> None:
+    """Show which contracts are tradable, now or at any past minute, and why the others are not."""
+    from aione.run.market import parse_moment  # noqa: PLC0415  # --help stays fast
+    from aione.run.universe import Question, answer, as_json, as_text  # noqa: PLC0415
+
+    question = Question(None if at is None else parse_moment(at), symbol, changes)
+    facts = asyncio.run(answer(_redis_url(), question))
+    print(as_json(facts) if json else as_text(facts))  # noqa: T201  # the command's answer
 
 
 @app.command("warm-up")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aione.screening.runtime import Runtime, open_runtime
 from blocks import BLOCK_NAME, ExchangeBlock, RedisBlock
 from config.settings import load_settings
+
+
+def archive_directory() -> Path | None:
+    """Return where closed history is archived on this machine: ``AIONE_DATA_DIR``, none without it."""
+    named = os.environ.get("AIONE_DATA_DIR")
+    return Path(named) if named else None
 
 
 @asynccontextmanager
@@ -17,7 +25,7 @@ async def connected() -> AsyncIterator[Runtime]:
     redis = await RedisBlock.aload(BLOCK_NAME)
     venue = {"rest_url": exchange.rest_url, "ws_url": exchange.ws_url, "timeout_s": exchange.timeout_s}
     settings = load_settings(overrides={"VENUE": venue})
-    async with open_runtime(settings, redis.url.get_secret_value()) as runtime:
+    async with open_runtime(settings, redis.url.get_secret_value(), data_dir=archive_directory()) as runtime:
         yield runtime
 
 

@@ -32,6 +32,13 @@ def home_directory(environ: Mapping[str, str] | None = None) -> Path:
     return home
 
 
+def data_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Return ``AIONE_DATA_DIR``, where closed history is archived; ``data`` in the home without it."""
+    environ = os.environ if environ is None else environ
+    named = environ.get("AIONE_DATA_DIR")
+    return Path(named).expanduser().resolve() if named else home_directory(environ) / "data"
+
+
 @contextmanager
 def owned(home: Path) -> Iterator[None]:
     """Own a home while the block runs; the lock goes with the process, however it ends.
@@ -87,4 +94,4 @@ def forget_addresses(home: Path) -> None:
     (home / _ADDRESSES).unlink(missing_ok=True)
 
 
-__all__ = ["forget_addresses", "home_directory", "owned", "read_addresses", "write_addresses"]
+__all__ = ["data_directory", "forget_addresses", "home_directory", "owned", "read_addresses", "write_addresses"]

@@ -9,11 +9,10 @@ import signal
 
 from aione.errors import AioneError
 from aione.metrics import Metrics
-from aione.run.home import home_directory, read_addresses
+from aione.run.home import data_directory, home_directory, read_addresses
 from aione.run.prefect_api import request_run, wait_for_run
 from aione.store.connect import connect
-from aione.store.rings import BarRings, MemoryRings
-from aione.store.tiers import TieredRings
+from aione.store.unified import UnifiedDataStore
 from aione.stream import StreamWorker
 from aione.stream.outlet import RedisOutlet
 from aione.stream.shard import Shard
@@ -24,26 +23,28 @@ from config.settings import Settings
 RESCAN_TIMEOUT_S = 180.0
 
 
-def run_stream(settings: Settings, redis_url: str) -> None:
-    """Run the stream worker until it is told to end."""
+def run_stream(settings: Settings, redis_url: str, shard: Shard) -> None:
+    """Run a stream worker until it is told to end."""
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_stream(settings, redis_url))
+        asyncio.run(_stream(settings, redis_url, shard))
 
 
-async def _stream(settings: Settings, redis_url: str) -> None:
+async def _stream(settings: Settings, redis_url: str, shard: Shard) -> None:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    shard = Shard.parse(os.environ.get("AIONE_STREAM_SHARD") or "1/1")
     redis = await connect(redis_url)
     try:
-        timeframe = settings.DEFAULT_TIMEFRAME
-        rings = TieredRings(BarRings(redis, timeframe), memory=MemoryRings(timeframe), is_buffering=True)
+        store = UnifiedDataStore.for_worker(redis, settings, data_directory())
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
             outlet = RedisOutlet(redis, settings.REDIS_CACHE_TTL)
-            await StreamWorker(outlet, rings, rest, settings, metrics=Metrics(), shard=shard).run()
+            errands = store.archivers if shard.is_first else ()
+            worker = StreamWorker(
+                outlet, store.minutes, rest, settings, metrics=Metrics(), shard=shard, errands=errands
+            )
+            await worker.run()
     finally:
         await redis.aclose()
 

@@ -14,13 +14,15 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
 from aione.errors import AlreadyRunning, ServiceUnavailable
+from aione.run.home import data_directory
 from aione.run.leftovers import MARK, end_leftovers
 from aione.run.process import Child, free_port
 from aione.run.redis_server import redis_command
@@ -58,6 +60,7 @@ class System:
     settings: Settings
     market: MarketChoice
     report: Report
+    stream_workers: int = 1
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     children: list[Child] = field(default_factory=list)
 
@@ -74,7 +77,12 @@ class System:
     async def start(self) -> None:
         """Start every part up to the Prefect worker; see the module's numbered steps."""
         await asyncio.to_thread(end_leftovers, self.home)
-        self.environ |= {"AIONE_HOME": str(self.home), MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
+        self.environ |= {
+            "AIONE_HOME": str(self.home),
+            "AIONE_DATA_DIR": str(data_directory({**self.environ, "AIONE_HOME": str(self.home)})),
+            MARK: str(self.home),
+            "PYTHONUNBUFFERED": "1",
+        }
         await self._start_redis()
         try:
             async with asyncio.TaskGroup() as together:
@@ -162,7 +170,12 @@ class System:
         self.report("Deployments of prefect.yaml registered")
 
     async def _start_stream(self) -> None:
-        await self._spawn("stream", [sys.executable, "-m", "aione", "stream"])
+        for index in range(1, self.stream_workers + 1):
+            name = "stream" if self.stream_workers == 1 else f"stream-{index}"
+            shard = f"{index}/{self.stream_workers}"
+            port = int(self.environ.get("AIONE_METRICS_PORT", self.settings.METRICS_PORT))
+            ports = {"AIONE_METRICS_PORT": str(port if index == 1 else free_port())}
+            await self._spawn(name, [sys.executable, "-m", "aione", "stream"], {"AIONE_STREAM_SHARD": shard, **ports})
 
     async def _start_worker(self) -> None:
         await self._spawn(
@@ -170,8 +183,8 @@ class System:
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"],
         )
 
-    async def _spawn(self, name: str, command: list[str]) -> Child:
-        child = Child(name, command, self.environ, self.home / "logs" / f"{name}.log", PROJECT)
+    async def _spawn(self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})) -> Child:
+        child = Child(name, command, {**self.environ, **more}, self.home / "logs" / f"{name}.log", PROJECT)
         await child.start()
         self.children.append(child)
         return child

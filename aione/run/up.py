@@ -39,6 +39,7 @@ class Options:
     market: MarketChoice
     cycles: int | None = None
     is_json: bool = False
+    stream_workers: int = 1
 
 
 def run_up(options: Options, settings: Settings) -> int:
@@ -72,7 +73,7 @@ async def _up(options: Options, settings: Settings, home: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     forget_addresses(home)
-    system = System(home, settings, options.market, report)
+    system = System(home, settings, options.market, report, options.stream_workers)
     _choose_metrics_port(system)
     cycles: list[dict[str, Any]] = []
     try:

@@ -6,20 +6,20 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis.asyncio as aioredis
 
 from aione.publish.publisher import Publisher
 from aione.store.connect import connect
 from aione.store.cycles import CycleLog
-from aione.store.rings import BarRings
 from aione.store.state import StateStore
+from aione.store.tiers import TieredRings
 from aione.store.trades import TradeStore
+from aione.store.unified import UnifiedDataStore
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.rest import BinanceRest
 from config.settings import Settings
-
-DAILY_CAPACITY = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Runtime:
     settings: Settings
     redis: aioredis.Redis
     rest: BinanceRest
-    minute_rings: BarRings
-    daily_rings: BarRings
+    minute_rings: TieredRings
+    daily_rings: TieredRings
     states: StateStore
     trades: TradeStore
     publisher: Publisher
@@ -52,8 +52,12 @@ def local_ms() -> int:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, redis_url: str, *, frozen_ms: int | None = None) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, redis_url: str, *, frozen_ms: int | None = None, data_dir: Path | None = None
+) -> AsyncIterator[Runtime]:
     """Connect to Redis and to the exchange, measure the clock offset, and close both in the end.
+
+    ``data_dir`` holds the archive on disk; without it what Redis lacks comes from the exchange alone.
 
     Raises
     ------
@@ -67,13 +71,14 @@ async def open_runtime(settings: Settings, redis_url: str, *, frozen_ms: int | N
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
             await rest.server_time()
+            store = UnifiedDataStore.for_flow(redis, settings, data_dir)
             yield Runtime(
                 settings,
                 redis,
                 rest,
-                BarRings(redis, settings.DEFAULT_TIMEFRAME),
-                BarRings(redis, "1d", DAILY_CAPACITY),
-                StateStore(redis),
+                store.minutes,
+                store.days,
+                store.states,
                 TradeStore(redis),
                 Publisher(redis, settings),
                 CycleLog(redis),
@@ -83,4 +88,4 @@ async def open_runtime(settings: Settings, redis_url: str, *, frozen_ms: int | N
         await redis.aclose()
 
 
-__all__ = ["DAILY_CAPACITY", "Runtime", "local_ms", "open_runtime"]
+__all__ = ["Runtime", "local_ms", "open_runtime"]

@@ -84,6 +84,7 @@ class Rings(Protocol):
     """Closed bars by symbol; implemented by `BarRings` in Redis and `MemoryRings` in RAM, with the same behaviour."""
 
     timeframe: str
+    layout: RingLayout
 
     async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; return how many slots changed. Repeating a write changes nothing.

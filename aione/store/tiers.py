@@ -22,7 +22,7 @@ import numpy as np
 
 from aione.errors import ServiceUnavailable
 from aione.panel.bar_panel import BarPanel
-from aione.store.ring_layout import Records, RingLayout, RingView, Written
+from aione.store.ring_layout import Records, RingView, Written
 from aione.store.ring_memory import MemoryRings
 from aione.store.rings import Rings
 
@@ -67,7 +67,7 @@ class TieredRings:
         is_buffering: bool = False,
     ) -> None:
         self.timeframe = redis.timeframe
-        self.layout = RingLayout.of(self.timeframe) if memory is None else memory.layout
+        self.layout = redis.layout
         self.reads: Counter[tuple[str, str]] = Counter()
         self.replayed = 0
         self.dropped = 0

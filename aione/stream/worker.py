@@ -19,6 +19,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from aione.errors import ConfigError, InvalidInput
@@ -68,10 +69,22 @@ Job: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Errand(Protocol):
-    """Something done every ``every_s`` seconds for the symbols followed: the archive, polling open interest."""
+    """Something done every ``every_s`` seconds and once more at the end: the archive.
 
-    name: str
-    every_s: float
+    ``is_for_all`` says whether it is for the symbols of all workers or for this one's share.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in logs and metrics."""
+
+    @property
+    def every_s(self) -> float:
+        """Return how often it is due."""
+
+    @property
+    def is_for_all(self) -> bool:
+        """Return whether it is for every worker's symbols."""
 
     async def run_once(self, symbols: Collection[str], now_ms: int) -> None:
         """Do it once; ``now_ms`` is the exchange's time."""
@@ -136,7 +149,7 @@ class StreamWorker:
         self._verifier = Verifier(rest, rings, settings)
         self._reporter = Reporter(outlet, rings, rest, metrics, shard, self._feed, self._board)
         self._fleet: Fleet | None = None
-        self._wanted = Wanted()
+        self._everyone = self._wanted = Wanted()
         self._bars_ready = asyncio.Event()
         self._heal_now = asyncio.Event()
 
@@ -178,11 +191,7 @@ class StreamWorker:
         yield "watching", self._watch, STATUS_EVERY_S, SURVIVED
         yield "writing the status", self._reporter.report, STATUS_EVERY_S, SURVIVED
         for errand in self._errands:
-
-            async def go(errand: Errand = errand) -> None:
-                await errand.run_once(self._wanted.symbols, self._now_ms())
-
-            yield errand.name, go, errand.every_s, SURVIVED
+            yield errand.name, partial(self._do, errand), errand.every_s, SURVIVED
 
     # ── From the connections ──
 
@@ -210,7 +219,8 @@ class StreamWorker:
         await self._rest.server_time()
 
     async def _follow(self) -> None:
-        wanted = (await self._outlet.wanted()).of(self._shard)
+        self._everyone = await self._outlet.wanted()
+        wanted = self._everyone.of(self._shard)
         if wanted == self._wanted or not wanted.symbols:
             return
         gone = sorted(set(self._wanted.symbols) - set(wanted.symbols))
@@ -289,6 +299,11 @@ class StreamWorker:
         if report.compared:
             self._metrics.add("aione_bars_verified_total", report.compared)
 
+    async def _do(self, errand: Errand) -> None:
+        symbols = self._everyone.symbols if errand.is_for_all else self._wanted.symbols
+        if symbols:
+            await errand.run_once(symbols, self._now_ms())
+
     async def _watch(self) -> None:
         self._running.review()
         await self._reporter.observe()
@@ -311,7 +326,7 @@ class StreamWorker:
             yield
 
     async def _farewell(self) -> None:
-        """Store the bars that still wait and say that the worker has stopped, if Redis is there."""
+        """Store the bars that still wait and say that the worker has stopped, if Redis is there; then the errands."""
         with suppress(TimeoutError, *SURVIVED):
             async with asyncio.timeout(FAREWELL_WITHIN_S):
                 rows = self._feed.closed()
@@ -320,6 +335,10 @@ class StreamWorker:
                     self._feed.written(rows)
                 await self._rings.replay()
                 await self._reporter.say("stopped")
+        for errand in self._errands:
+            with suppress(TimeoutError, *SURVIVED):
+                async with asyncio.timeout(FAREWELL_WITHIN_S):
+                    await self._do(errand)
 
 
 __all__ = ["Errand", "StreamWorker"]

@@ -56,6 +56,7 @@ class Handle:
 
     def __init__(self, shared):
         self.shared = shared
+        self.layout = shared.rings.layout
         self.is_dead = False
 
     def check(self):
