@@ -1,7 +1,7 @@
 """`TieredRings`: the bars of one timeframe behind one door: RAM, Redis, disk.
 
 1. A read asks the uppermost tier first, and each tier below only for the symbols that the tier above lacks bars of.
-2. What a lower tier has fills the tiers above, under the rings' own rule: an older or less certain bar never wins.
+2. What a lower tier has fills the gaps of the tiers above, and replaces nothing there.
 3. A write goes to RAM at once and to Redis at once. The archive on disk is written behind (`aione.store.archive`).
 4. While Redis is away, a store that buffers keeps on: what Redis lacks is remembered by open time, the bars themselves
    stand in RAM. `TieredRings.replay` writes them when Redis is back. Nothing is lost before the outage is longer than
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from aione.panel.bar_panel import BarPanel
 from aione.store.ring_layout import Records, RingView, Written
 from aione.store.ring_memory import MemoryRings
 from aione.store.rings import Rings
-
-REPLAY_BARS: Final = 5_000
 
 
 class Archive(Protocol):
@@ -114,14 +112,15 @@ class TieredRings:
         done = 0
         while self._waiting and self._buffer is not None:
             symbol, times = next(iter(self._waiting.items()))
-            some = sorted(times)[:REPLAY_BARS]
-            held = await self._buffer.records([symbol], some[0], some[-1])
+            some = np.array(sorted(times))
+            oldest_ms = int(some[-1]) - (self.layout.capacity - 1) * self.layout.interval_ms
+            held = await self._buffer.records([symbol], max(int(some[0]), oldest_ms), int(some[-1]))
             rows = held[symbol][np.isin(held[symbol]["open_time_ms"], some)]
             await self._redis.write({symbol: rows})
             self.dropped += len(some) - len(rows)
             self.replayed += len(rows)
             done += len(rows)
-            times.difference_update(some)
+            times.difference_update(some.tolist())
             if not times:
                 self._waiting.pop(symbol, None)
         self.away_since_s = None
@@ -170,27 +169,29 @@ class TieredRings:
         if self._memory is None:
             await self._from_archive(symbols, start_ms, end_ms)
             return self._redis
-        lacking = await self._lacking("memory", self._memory, symbols, start_ms, end_ms)
-        if lacking:
+        gaps = await self._gaps("memory", self._memory, symbols, start_ms, end_ms)
+        if gaps:
             try:
-                await self._from_archive(lacking, start_ms, end_ms)
-                await self._memory.write(await self._redis.records(lacking, start_ms, end_ms))
+                await self._from_archive(list(gaps), start_ms, end_ms)
+                held = await self._redis.records(list(gaps), start_ms, end_ms)
             except ServiceUnavailable:
                 if self._buffer is None:
                     raise
+            else:
+                await self._memory.write(within(held, gaps))
         return self._memory
 
     async def _from_archive(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> None:
         """Fill Redis from the archive where it lacks bars."""
-        if self._archive is None:
-            return
         fresh = [symbol for symbol in symbols if not self._was_asked(symbol, start_ms, end_ms)]
-        lacking = await self._lacking("redis", self._redis, fresh, start_ms, end_ms) if fresh else []
-        if lacking:
-            found = await self._archive.read(self.timeframe, lacking, start_ms, end_ms)
+        if self._archive is None or not fresh:
+            return
+        gaps = await self._gaps("redis", self._redis, fresh, start_ms, end_ms)
+        if gaps:
+            found = await self._archive.read(self.timeframe, list(gaps), start_ms, end_ms)
             self.reads["disk", "hit"] += len(found)
-            self.reads["disk", "miss"] += len(lacking) - len(found)
-            await self._redis.write(found)
+            self.reads["disk", "miss"] += len(gaps) - len(found)
+            await self._redis.write(within(found, gaps))
         self._archive_asked.update(dict.fromkeys(fresh, (start_ms, end_ms)))
 
     def _was_asked(self, symbol: str, start_ms: int, end_ms: int) -> bool:
@@ -198,12 +199,30 @@ class TieredRings:
         first_ms, last_ms = self._archive_asked.get(symbol, (end_ms + 1, 0))
         return first_ms <= start_ms and last_ms > 0
 
-    async def _lacking(self, tier: str, rings: Rings, symbols: Sequence[str], start_ms: int, end_ms: int) -> list[str]:
-        gaps = await rings.gaps(symbols, start_ms, end_ms)
-        lacking = [symbol for symbol, ranges in gaps.items() if ranges]
-        self.reads[tier, "miss"] += len(lacking)
-        self.reads[tier, "hit"] += len(gaps) - len(lacking)
-        return lacking
+    async def _gaps(
+        self, tier: str, rings: Rings, symbols: Sequence[str], start_ms: int, end_ms: int
+    ) -> dict[str, list[tuple[int, int]]]:
+        """Return the gaps of the symbols that have any, and count who has none."""
+        found = await rings.gaps(symbols, start_ms, end_ms)
+        gaps = {symbol: ranges for symbol, ranges in found.items() if ranges}
+        self.reads[tier, "miss"] += len(gaps)
+        self.reads[tier, "hit"] += len(found) - len(gaps)
+        return gaps
 
 
-__all__ = ["Archive", "TieredRings"]
+def within(records: Mapping[str, Records], gaps: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, Records]:
+    """Return the bars that lie in a symbol's gaps: a lower tier fills, it never replaces.
+
+    Of two bars that are equally sure the rings keep the later one written, so what fills must not bring others.
+    """
+    kept = {}
+    for symbol, rows in records.items():
+        times = rows["open_time_ms"]
+        is_wanted = np.zeros(len(rows), dtype=np.bool_)
+        for first, last in gaps.get(symbol, ()):
+            is_wanted |= (times >= first) & (times <= last)
+        kept[symbol] = rows[is_wanted]
+    return kept
+
+
+__all__ = ["Archive", "TieredRings", "within"]
