@@ -146,6 +146,29 @@ def universe(
     print(as_json(facts) if json else as_text(facts))  # noqa: T201  # the command's answer
 
 
+@app.command()
+def doctor(
+    *,
+    streams: Annotated[bool, typer.Option("--streams", help="Name every stream with its state")] = False,
+    json: Json = False,
+) -> None:
+    """Look at every part of the running system: each is ok, or says what to do. Status 1 when something fails."""
+    import orjson  # noqa: PLC0415  # --help stays fast
+
+    from aione.run.checks import Checks  # noqa: PLC0415
+    from aione.run.doctor import Health, as_facts, as_text, examine, worst  # noqa: PLC0415
+    from aione.run.home import data_directory  # noqa: PLC0415
+
+    addresses = _addresses()
+    settings = load_settings(environ={**addresses, **os.environ})
+    prefect_url = addresses.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    checks = Checks(settings, addresses["REDIS_URL"], prefect_url, data_directory(), shows_streams=streams)
+    findings = asyncio.run(examine(checks.table()))
+    text = as_text(findings, is_coloured=sys.stdout.isatty())
+    print(orjson.dumps(as_facts(findings)).decode() if json else text)  # noqa: T201  # the command's answer
+    sys.exit(1 if worst(findings) is Health.FAIL else 0)
+
+
 @app.command("warm-up")
 def warm_up() -> None:
     """Compile the numeric kernels, so that no cycle waits for a compiler."""
@@ -185,12 +208,17 @@ def _market(*, live: bool, sim: bool, replay: Path | None, at: str | None, symbo
 
 
 def _redis_url() -> str:
-    url = os.environ.get("REDIS_URL")
-    if url:
-        return url
+    return _addresses()["REDIS_URL"]
+
+
+def _addresses() -> dict[str, str]:
+    """Return where the parts are: as the environment says, else as the system that runs in the home has left it."""
+    named = {name: os.environ[name] for name in ("REDIS_URL", "PREFECT_API_URL") if os.environ.get(name)}
+    if "REDIS_URL" in named:
+        return named
     from aione.run.home import home_directory, read_addresses  # noqa: PLC0415  # --help stays fast
 
-    return read_addresses(home_directory())["REDIS_URL"]
+    return {**read_addresses(home_directory()), **named}
 
 
 def _check_at(at: str | None, replay: Path | None) -> None:

@@ -7,6 +7,11 @@ from dataclasses import dataclass, fields
 from aione.errors import InvalidInput
 
 
+MAY_BE_ZERO = frozenset(
+    {"closing_delay_s", "closing_spread_s", "refusals_before_ban", "latency_s", "budget_by_market_clock"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SimOptions:
     """Limits and delays of the simulated exchange.
@@ -39,6 +44,8 @@ class SimOptions:
         A client that reads so slowly that this much waits for it is cut off.
     latency_s : float
         Time that passes before a REST request is looked at: the way there and back.
+    budget_by_market_clock : bool
+        Count the budgets by the market's clock, which may run faster, and not by the machine's.
     """
 
     weight_limit: int = 2400
@@ -63,11 +70,12 @@ class SimOptions:
     liquidation_every_s: int = 120
     max_buffer_bytes: int = 8_000_000
     latency_s: float = 0.0
+    budget_by_market_clock: bool = False
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            may_be_zero = item.name in {"closing_delay_s", "closing_spread_s", "refusals_before_ban", "latency_s"}
+            may_be_zero = item.name in MAY_BE_ZERO
             if not isinstance(value, tuple) and (value < 0 or (value == 0 and not may_be_zero)):
                 raise InvalidInput(f"{item.name} must be {'at least' if may_be_zero else 'above'} 0, was {value}")
 

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from aione.errors import AlreadyRunning, InvalidInput
 from aione.sim.answering import WEIGHT_HEADER, RestDesk
-from aione.sim.clock import Clock, RealClock, SkewedClock
+from aione.sim.clock import Clock, RealClock, SkewedClock, wall_ms
 from aione.sim.desk import Desk
 from aione.sim.faults import DropConnections, Faults, parse_faults
 from aione.sim.feeds import Source
@@ -71,7 +71,7 @@ class SimServer:
         self.options = options or SimOptions()
         self.faults = Faults()
         self.clock = SkewedClock(clock or RealClock(), self.faults.skew_ms)
-        self.limits = Limits(self.options)
+        self.limits = Limits(self.options, self.clock.now_ms if self.options.budget_by_market_clock else wall_ms)
         self._desk = Desk(market)
         self.hub = Hub(Source(self._desk, self.options, self.faults), self.clock)
         self.rest = RestDesk(self._desk, self.faults, self.limits, self.clock, self.options)

@@ -47,6 +47,11 @@ class CycleLog:
         newest = await self._newest()
         return int(newest[1][b"bar_time_ms"]) if newest else None
 
+    async def newest(self) -> dict[str, Any] | None:
+        """Return the summary of the newest cycle; None before the first."""
+        newest = await self._newest()
+        return orjson.loads(newest[1][b"cycle"]) if newest else None
+
     async def follow(self, stop: asyncio.Event) -> AsyncIterator[dict[str, Any]]:
         """Yield the summary of each cycle that completes from now on, until ``stop`` is set.
 

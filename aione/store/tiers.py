@@ -1,30 +1,41 @@
 """`TieredRings`: the bars of one timeframe behind one door: RAM, Redis, disk.
 
 1. A read asks the uppermost tier first, and each tier below only for the symbols that the tier above lacks bars of.
-2. What a lower tier has fills the gaps of the tiers above, and replaces nothing there.
-3. A write goes to RAM at once and to Redis at once. The archive on disk is written behind (`aione.store.archive`).
+   The archive is asked once for a symbol, and never for bars so new that it cannot have them.
+2. What a lower tier has fills the tiers above, under the rings' own rule: an older or less certain bar never wins.
+3. A write goes to RAM at once and to Redis at once. The archive on disk is written behind (`aione.store.archiver`).
 4. While Redis is away, a store that buffers keeps on: what Redis lacks is remembered by open time, the bars themselves
-   stand in RAM. `TieredRings.replay` writes them when Redis is back. Nothing is lost before the outage is longer than
-   a ring, 34 hours of minutes; what is lost then is counted, and is a gap that healing fills.
+   stand in RAM. `TieredRings.replay` writes them when Redis is back, and what Redis has lost of what it held, compared
+   with RAM. Nothing is lost before the outage is longer than a ring, 34 hours of minutes; what is lost then is
+   counted, and is a gap that healing fills.
 
 A process that is killed loses its RAM: bars of an outage of Redis that it had not replayed are fetched again by REST.
-Redis itself flushes its file once a second; the archive is at most ``ARCHIVE_INTERVAL_SEC`` behind.
+Redis flushes its file once a second (``appendfsync everysec``), so a machine that loses power loses the last second of
+it, not a server that is killed. The archive is at most ``ARCHIVE_INTERVAL_SEC`` behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
 from aione.errors import ServiceUnavailable
 from aione.panel.bar_panel import BarPanel
-from aione.store.ring_layout import Records, RingView, Written
+from aione.store.ring_layout import Records, RingLayout, RingView, Written
 from aione.store.ring_memory import MemoryRings
 from aione.store.rings import Rings
+from config import config
+
+REPLAY_BARS: Final = 5_000
+COMPARE_SYMBOLS: Final = 32
+RECENT_BARS: Final = 5
+"""So many bars before the newest are written again after an outage: Redis may hold them in an older state."""
+
+T = TypeVar("T")
 
 
 class Archive(Protocol):
@@ -47,13 +58,19 @@ class TieredRings:
         Asked at most once for each symbol and window.
     is_buffering : bool
         Whether a write may wait in ``memory`` for Redis; needs it.
+    archive_behind_s : float
+        Younger bars are not looked for in the archive; ``ARCHIVE_INTERVAL_SEC`` by default.
 
     Attributes
     ----------
     reads : Counter of (tier, "hit" or "miss")
         Symbols asked of each tier, and whether it had every bar.
+    newest_ms : dict of tier to int
+        Open time of the newest bar that this process has written to RAM and to Redis.
     replayed, dropped : int
         Bars written to Redis after it was back; bars that had left the ring before.
+    away_since_s : float or None
+        The loop's time since when Redis is away.
     """
 
     def __init__(
@@ -63,19 +80,23 @@ class TieredRings:
         memory: MemoryRings | None = None,
         archive: Archive | None = None,
         is_buffering: bool = False,
+        archive_behind_s: float = config.ARCHIVE_INTERVAL_SEC,
     ) -> None:
         self.timeframe = redis.timeframe
-        self.layout = redis.layout
+        self.layout = RingLayout.of(self.timeframe) if memory is None else memory.layout
         self.reads: Counter[tuple[str, str]] = Counter()
+        self.newest_ms: dict[str, int] = {}
         self.replayed = 0
         self.dropped = 0
         self.away_since_s: float | None = None
         self._redis = redis
         self._memory = memory
         self._archive = archive
+        self._archive_behind_ms = round(1000 * archive_behind_s)
         self._buffer = memory if is_buffering else None
         self._waiting: dict[str, set[int]] = {}
-        self._archive_asked: dict[str, tuple[int, int]] = {}
+        self._must_compare = False
+        self._archive_asked: dict[str, int] = {}
 
     # ── Writing ──
 
@@ -86,7 +107,10 @@ class TieredRings:
 
     async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; see `Rings.write`. A store that buffers does not raise `ServiceUnavailable`."""
-        held = Written() if self._memory is None else await self._memory.write(records)
+        held = Written()
+        if self._memory is not None:
+            held = await self._memory.write(records)
+            self._note("memory", records)
         try:
             written = await self._redis.write(records)
         except ServiceUnavailable:
@@ -99,39 +123,88 @@ class TieredRings:
                 self._wait(records)  # nobody knows whether Redis has them
             raise
         self.away_since_s = None
+        self._note("redis", records)
         return written
 
     async def replay(self) -> int:
-        """Write what waits for Redis; return how many bars did.
+        """Write what waits for Redis, and what it has lost meanwhile; return how many bars were written.
 
         Raises
         ------
         ServiceUnavailable
             Redis does not answer; everything waits on.
         """
+        if self._buffer is None:
+            return 0
+        if self._must_compare:
+            await self._find_lost(self._buffer)
         done = 0
-        while self._waiting and self._buffer is not None:
-            symbol, times = next(iter(self._waiting.items()))
-            some = np.array(sorted(times))
-            oldest_ms = int(some[-1]) - (self.layout.capacity - 1) * self.layout.interval_ms
-            held = await self._buffer.records([symbol], max(int(some[0]), oldest_ms), int(some[-1]))
-            rows = held[symbol][np.isin(held[symbol]["open_time_ms"], some)]
-            await self._redis.write({symbol: rows})
-            self.dropped += len(some) - len(rows)
-            self.replayed += len(rows)
-            done += len(rows)
-            times.difference_update(some.tolist())
-            if not times:
-                self._waiting.pop(symbol, None)
+        while self._waiting:
+            done += await self._replay_some(self._buffer)
         self.away_since_s = None
         return done
 
+    async def _replay_some(self, buffer: MemoryRings) -> int:
+        """Write some of what waits. It does not wait meanwhile, so that what comes meanwhile waits anew."""
+        taken: dict[str, list[int]] = {}
+        size = 0
+        while self._waiting and size < REPLAY_BARS:
+            symbol, times = self._waiting.popitem()
+            until = min(times) + self.layout.capacity * self.layout.interval_ms
+            taken[symbol] = some = sorted(time for time in times if time < until)
+            size += len(some)
+            if len(some) < len(times):
+                self._waiting[symbol] = times.difference(some)
+                break
+        is_done = False
+        try:
+            rows = {}
+            for symbol, times_ms in taken.items():
+                held = (await buffer.records([symbol], times_ms[0], times_ms[-1]))[symbol]
+                rows[symbol] = held[np.isin(held["open_time_ms"], times_ms)]
+            await self._redis.write(rows)
+            is_done = True
+        finally:
+            if not is_done:
+                for symbol, times_ms in taken.items():
+                    self._waiting.setdefault(symbol, set()).update(times_ms)
+        self._note("redis", rows)
+        count = sum(map(len, rows.values()))
+        self.replayed += count
+        self.dropped += size - count
+        return count
+
+    async def _find_lost(self, buffer: MemoryRings) -> None:
+        """Let wait what RAM has and Redis, back after an outage, has not; the newest bars in any case."""
+        end_ms = self.newest_ms.get("memory", 0)
+        start_ms = max(self.layout.interval_ms, end_ms - (self.layout.capacity - 1) * self.layout.interval_ms)
+        self._must_compare, is_done, names = False, False, buffer.symbols
+        try:
+            for first in range(0, len(names), COMPARE_SYMBOLS):
+                some = names[first : first + COMPARE_SYMBOLS]
+                gaps = await self._redis.gaps(some, start_ms, end_ms)
+                for symbol, rows in (await buffer.records(some, start_ms, end_ms)).items():
+                    times = rows["open_time_ms"]
+                    lost = times > end_ms - RECENT_BARS * self.layout.interval_ms
+                    for begin_ms, last_ms in gaps[symbol]:
+                        lost |= (times >= begin_ms) & (times <= last_ms)
+                    if lost.any():
+                        self._waiting.setdefault(symbol, set()).update(times[lost].tolist())
+            is_done = True
+        finally:
+            self._must_compare |= not is_done
+
     def _wait(self, records: Mapping[str, Records]) -> None:
+        self._must_compare = True
         if self.away_since_s is None:
             self.away_since_s = asyncio.get_running_loop().time()
         for symbol, rows in records.items():
             if rows.size:
                 self._waiting.setdefault(symbol, set()).update(rows["open_time_ms"].tolist())
+
+    def _note(self, tier: str, records: Mapping[str, Records]) -> None:
+        newest = max((int(rows["open_time_ms"].max()) for rows in records.values() if rows.size), default=0)
+        self.newest_ms[tier] = max(newest, self.newest_ms.get(tier, 0))
 
     # ── Reading ──
 
@@ -141,16 +214,29 @@ class TieredRings:
 
     async def view(self, symbols: Sequence[str], end_ms: int, bars: int) -> RingView:
         """Return the panel with finality and holes; see `Rings.view`."""
+
+        def missing(view: RingView) -> dict[str, int]:
+            return dict(zip(symbols, view.missing_ms.tolist(), strict=True))
+
         start_ms = self.layout.window(end_ms, bars)
-        return await (await self._filled(symbols, start_ms, end_ms)).view(symbols, end_ms, bars)
+        return await self._through(lambda rings: rings.view(symbols, end_ms, bars), missing, start_ms, end_ms)
 
     async def records(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
         """Return the bars held; see `Rings.records`."""
-        return await (await self._filled(symbols, start_ms, end_ms)).records(symbols, start_ms, end_ms)
+        grid = self.layout.grid(start_ms, self.layout.bars_between(start_ms, end_ms))
+
+        def missing(held: dict[str, Records]) -> dict[str, int]:
+            return {symbol: _first_missing(grid, rows) for symbol, rows in held.items()}
+
+        return await self._through(lambda rings: rings.records(symbols, start_ms, end_ms), missing, start_ms, end_ms)
 
     async def gaps(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, list[tuple[int, int]]]:
         """Return what no tier has; see `Rings.gaps`."""
-        return await (await self._filled(symbols, start_ms, end_ms)).gaps(symbols, start_ms, end_ms)
+
+        def missing(gaps: dict[str, list[tuple[int, int]]]) -> dict[str, int]:
+            return {symbol: ranges[0][0] if ranges else 0 for symbol, ranges in gaps.items()}
+
+        return await self._through(lambda rings: rings.gaps(symbols, start_ms, end_ms), missing, start_ms, end_ms)
 
     async def unsure(self, symbols: Sequence[str], open_time_ms: int) -> list[str]:
         """Return the symbols without a final bar; see `Rings.unsure`."""
@@ -164,65 +250,81 @@ class TieredRings:
                 raise
             return unsure
 
-    async def _filled(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> Rings:
-        """Fill the upper tiers for a window and return the uppermost one, which then has what any tier has."""
-        if self._memory is None:
-            await self._from_archive(symbols, start_ms, end_ms)
-            return self._redis
-        gaps = await self._gaps("memory", self._memory, symbols, start_ms, end_ms)
-        if gaps:
-            try:
-                await self._from_archive(list(gaps), start_ms, end_ms)
-                held = await self._redis.records(list(gaps), start_ms, end_ms)
-            except ServiceUnavailable:
-                if self._buffer is None:
-                    raise
-            else:
-                await self._memory.write(within(held, gaps))
-        return self._memory
+    async def held(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
+        """Return the bars that Redis holds, while it is away those in RAM; nothing is filled. For the archive.
 
-    async def _from_archive(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> None:
-        """Fill Redis from the archive where it lacks bars."""
-        fresh = [symbol for symbol in symbols if not self._was_asked(symbol, start_ms, end_ms)]
-        if self._archive is None or not fresh:
+        Raises as `Rings.gaps`.
+        """
+        try:
+            return await self._redis.records(symbols, start_ms, end_ms)
+        except ServiceUnavailable:
+            if self._memory is None:
+                raise
+            return await self._memory.records(symbols, start_ms, end_ms)
+
+    async def _through(
+        self,
+        read: Callable[[Rings], Awaitable[T]],
+        missing: Callable[[T], dict[str, int]],
+        start_ms: int,
+        end_ms: int,
+    ) -> T:
+        """Read from the uppermost tier, after the tiers below have filled what it lacks.
+
+        ``missing`` tells of an answer the oldest open time that each symbol lacks, 0 for none.
+        """
+        top: Rings = self._redis if self._memory is None else self._memory
+        answer = await read(top)
+        lacking = self._counted("redis" if self._memory is None else "memory", missing(answer))
+        if lacking and self._memory is not None:
+            await self._fill_memory(self._memory, list(lacking), start_ms, end_ms)
+            answer = await read(top)
+            still = missing(answer)
+            lacking = self._counted("redis", {symbol: still[symbol] for symbol in lacking})
+        if lacking and await self._fill_from_archive(lacking, start_ms, end_ms):
+            answer = await read(top)
+        return answer
+
+    async def _fill_memory(self, memory: MemoryRings, symbols: Sequence[str], start_ms: int, end_ms: int) -> None:
+        try:
+            found = await self._redis.records(symbols, start_ms, end_ms)
+        except ServiceUnavailable:
+            if self._buffer is None:
+                raise
             return
-        gaps = await self._gaps("redis", self._redis, fresh, start_ms, end_ms)
-        if gaps:
-            found = await self._archive.read(self.timeframe, list(gaps), start_ms, end_ms)
-            self.reads["disk", "hit"] += len(found)
-            self.reads["disk", "miss"] += len(gaps) - len(found)
-            await self._redis.write(within(found, gaps))
-        self._archive_asked.update(dict.fromkeys(fresh, (start_ms, end_ms)))
+        await memory.write(found)
 
-    def _was_asked(self, symbol: str, start_ms: int, end_ms: int) -> bool:
-        """Return whether the archive was asked for a symbol so far back; what is newer comes from elsewhere."""
-        first_ms, last_ms = self._archive_asked.get(symbol, (end_ms + 1, 0))
-        return first_ms <= start_ms and last_ms > 0
+    async def _fill_from_archive(self, lacking: Mapping[str, int], start_ms: int, end_ms: int) -> bool:
+        """Write what the archive has of these symbols to the tiers above; return whether it had any bar."""
+        names = [
+            symbol
+            for symbol, missing_ms in lacking.items()
+            if missing_ms <= end_ms - self._archive_behind_ms and start_ms < self._archive_asked.get(symbol, end_ms + 1)
+        ]
+        if self._archive is None or not names:
+            return False
+        found = await self._archive.read(self.timeframe, names, start_ms, end_ms)
+        self.reads["disk", "hit"] += len(found)
+        self.reads["disk", "miss"] += len(names) - len(found)
+        if found:
+            await self.write(found)
+        self._archive_asked.update(dict.fromkeys(names, start_ms))
+        return bool(found)
 
-    async def _gaps(
-        self, tier: str, rings: Rings, symbols: Sequence[str], start_ms: int, end_ms: int
-    ) -> dict[str, list[tuple[int, int]]]:
-        """Return the gaps of the symbols that have any, and count who has none."""
-        found = await rings.gaps(symbols, start_ms, end_ms)
-        gaps = {symbol: ranges for symbol, ranges in found.items() if ranges}
-        self.reads[tier, "miss"] += len(gaps)
-        self.reads[tier, "hit"] += len(found) - len(gaps)
-        return gaps
-
-
-def within(records: Mapping[str, Records], gaps: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, Records]:
-    """Return the bars that lie in a symbol's gaps: a lower tier fills, it never replaces.
-
-    Of two bars that are equally sure the rings keep the later one written, so what fills must not bring others.
-    """
-    kept = {}
-    for symbol, rows in records.items():
-        times = rows["open_time_ms"]
-        is_wanted = np.zeros(len(rows), dtype=np.bool_)
-        for first, last in gaps.get(symbol, ()):
-            is_wanted |= (times >= first) & (times <= last)
-        kept[symbol] = rows[is_wanted]
-    return kept
+    def _counted(self, tier: str, missing: Mapping[str, int]) -> dict[str, int]:
+        """Count hits and misses of a tier; return the misses."""
+        lacking = {symbol: missing_ms for symbol, missing_ms in missing.items() if missing_ms}
+        self.reads[tier, "miss"] += len(lacking)
+        self.reads[tier, "hit"] += len(missing) - len(lacking)
+        return lacking
 
 
-__all__ = ["Archive", "TieredRings", "within"]
+def _first_missing(grid: np.ndarray[tuple[int], np.dtype[np.int64]], rows: Records) -> int:
+    """Return the oldest open time of the grid that no row has; 0 when none lacks."""
+    if len(rows) == len(grid):
+        return 0
+    lacks = ~np.isin(grid, rows["open_time_ms"])
+    return int(grid[lacks.argmax()])
+
+
+__all__ = ["Archive", "TieredRings"]

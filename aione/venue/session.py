@@ -302,9 +302,9 @@ class Session:
         """Return whether a silent stream's wait is over, and begin the next one, twice as long."""
         is_due = now_s >= track.ask_again_s
         if is_due or track.ask_again_s == inf:
+            track.asked += is_due
             wait_s = self._params.resubscribe_base_s * 2 ** min(track.asked, MAX_EXPONENT)
             track.ask_again_s = now_s + min(wait_s, self._params.resubscribe_cap_s)
-            track.asked += is_due
         return is_due
 
     def _ask_again(self, names: list[str], now_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -338,3 +339,47 @@ def test_it_starts_once():
     session = opened()
     with pytest.raises(IllegalTransition, match="starts once"):
         session.start(1.0)
+
+
+# ── Asking again ──
+
+
+def test_a_stream_that_stays_silent_is_asked_for_again_after_ever_longer_waits():
+    session = opened(proof_within_s=8.0, stale_after_s=1e9, resubscribe_base_s=15.0, resubscribe_cap_s=40.0)
+    sent(session)
+    asked = []
+    for second in range(1, 200):
+        session.tick(float(second))
+        for message in sent(session):
+            asked.append((second, message["method"], message["params"]))
+            session.received(json.dumps({"result": None, "id": message["id"]}).encode(), float(second))
+    assert only(session) is StreamState.UNPROVEN
+    assert [method for _, method, _ in asked] == ["UNSUBSCRIBE", "SUBSCRIBE"] * (len(asked) // 2)
+    moments = [second for second, method, _ in asked if method == "UNSUBSCRIBE"]
+    assert moments[0] in {23, 24, 25}, "8 s to prove itself, then 15"
+    waits = [after - before for before, after in pairwise(moments)]
+    assert 29 <= waits[0] <= 32
+    assert all(40 <= wait <= 43 for wait in waits[1:]), "never longer than the cap"
+    assert session.counts.resubscribed == len(moments)
+    session.received(push(), 200.0)
+    assert only(session) is StreamState.PROVEN
+    for second in range(201, 300):
+        session.tick(float(second))
+        session.received(push(), float(second))
+    assert sent(session) == [], "what delivers is left in peace"
+
+
+def test_asking_again_keeps_to_the_limit_of_control_messages_and_loses_no_stream():
+    streams = [f"s{number}usdt@kline_1m" for number in range(180)]
+    session = opened(streams, proof_within_s=8.0, stale_after_s=1e9)
+    moments, wanted = [], set()
+    for tenth in range(1, 600):
+        session.tick(tenth / 10)
+        for message in sent(session):
+            moments.append(tenth / 10)
+            change = set.update if message["method"] == "SUBSCRIBE" else set.difference_update
+            change(wanted, message["params"])
+    assert wanted == set(streams)
+    assert session.counts.resubscribed >= 180
+    for start in moments:
+        assert sum(start <= moment < start + 1.0 for moment in moments) <= 6

@@ -1,0 +1,127 @@
+"""Several real processes, one budget: they use it nearly whole and are never refused; a ban of one holds all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import pytest
+
+from aione.sim.clock import RealClock
+from aione.sim.faults import Banned, RateLimited
+from aione.sim.options import SimOptions
+from aione.sim.server import SimServer
+from aione.sim.synthetic import SyntheticMarket
+from aione.store import keys
+
+SPEED = 20.0
+MINUTES = 5
+USABLE = 2160
+FAULTS = {"banned": Banned(retry_after_s=3, count=1), "rate_limited": RateLimited(retry_after_s=3, count=1)}
+
+PROCESS = """
+import asyncio, json, sys, time
+import redis.asyncio as aioredis
+from aione.errors import RateLimited
+from aione.sim.clock import RealClock
+from aione.venue.clock import ServerClock
+from aione.venue.ledger import Priority
+from aione.venue.ledger_redis import RedisLedger
+from aione.venue.rest import BinanceRest
+from config.models import VenueParams
+
+url, redis_url, started_ms, started_s, speed, until_ms, first = json.loads(sys.argv[1])
+market = RealClock(speed=speed, _started_ms=started_ms, _started_s=started_s)
+
+
+def seconds():
+    return market.now_ms() / 1000
+
+
+async def main():
+    redis = aioredis.Redis.from_url(redis_url)
+    ledger = RedisLedger(
+        redis, VenueParams(), clock=ServerClock(seconds, seconds), sleep=lambda s: asyncio.sleep(s / speed)
+    )
+    refused = done = 0
+    async with BinanceRest(url, ledger) as rest:
+
+        async def fetch(number):
+            nonlocal refused, done
+            client = rest.at(list(Priority)[number % 3])
+            while market.now_ms() < until_ms:
+                try:
+                    await (client.depth("BTCUSDT", 1000) if number % 4 else client.depth("ETHUSDT", 100))
+                    done += 1
+                except RateLimited:
+                    refused += 1
+
+        await asyncio.gather(*(fetch(number) for number in range(first, first + 8)))
+    await redis.aclose()
+    print(json.dumps([done, refused]))
+
+
+asyncio.run(main())
+"""
+
+
+async def run_processes(count, sim, redis_url, until_ms, clock):
+    """Start processes and return what each printed."""
+    given = [sim.rest_url, redis_url, clock._started_ms, clock._started_s, clock.speed, until_ms]
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROCESS, json.dumps([*given, number]),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    said = []
+    for process in processes:
+        out, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        said.append(json.loads(out))
+    return said
+
+
+async def test_four_processes_use_the_budget_of_five_minutes_and_are_never_refused(redis, redis_url, capsys):
+    clock = RealClock(speed=SPEED)
+    options = SimOptions(refusals_before_ban=0, budget_by_market_clock=True)
+    async with SimServer(SyntheticMarket(6), clock=clock, options=options) as sim:
+        await asyncio.sleep(1.0)
+        first = clock.now_ms() // 60_000 + 2  # the processes take a while to start
+        until_ms = (first + MINUTES) * 60_000
+        said = await run_processes(4, sim, redis_url, until_ms, clock)
+        booked = [int(await redis.get(keys.weight(minute)) or 0) for minute in range(first, first + MINUTES)]
+        statuses = {status for _, status in sim.rest.requests}
+        served = sum(sim.rest.requests.values())
+    with capsys.disabled():
+        shares = ", ".join(f"{weight} ({weight / USABLE:.0%})" for weight in booked)
+        facts = f"{shares}; {served} requests, statuses {sorted(statuses)}"
+        print(f"\nfour processes, weight by minute: {facts}")  # noqa: T201  # the numbers that this is about
+    assert statuses == {200}
+    assert [refused for _, refused in said] == [0] * 4
+    assert all(done > 0 for done, _ in said)
+    assert max(booked) <= USABLE
+    assert min(booked) >= 0.85 * USABLE
+
+
+@pytest.mark.parametrize("kind", ["banned", "rate_limited"])
+async def test_when_one_process_is_told_to_stop_all_of_them_do(redis, redis_url, kind):
+    del redis
+    clock = RealClock()
+    async with SimServer(SyntheticMarket(6), clock=clock) as sim:
+        sim.faults.add(FAULTS[kind])
+        until_ms = clock.now_ms() + 7_000
+        running = asyncio.create_task(run_processes(2, sim, redis_url, until_ms, clock))
+        while not any(status in {418, 429} for _, status in sim.rest.requests):  # noqa: ASYNC110  # no event tells
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # what was under way arrives
+        before, began_s = sum(sim.rest.requests.values()), time.monotonic()
+        await asyncio.sleep(2.0)
+        assert sum(sim.rest.requests.values()) == before, "nobody sends while the hold lasts"
+        await running
+        assert time.monotonic() - began_s > 2.0
+        assert sum(sim.rest.requests.values()) > before, "and then they go on"
+        assert sum(n for (_, status), n in sim.rest.requests.items() if status in {418, 429}) == 1
