@@ -300,9 +300,9 @@ class StreamWorker:
             self._metrics.add("aione_bars_verified_total", report.compared)
 
     async def _do(self, errand: Errand) -> None:
-        symbols = self._everyone.symbols if errand.is_for_all else self._wanted.symbols
-        if symbols:
-            await errand.run_once(symbols, self._now_ms())
+        while not self._everyone.symbols:
+            await asyncio.sleep(FOLLOW_EVERY_S)
+        await errand.run_once(self._everyone.symbols if errand.is_for_all else self._wanted.symbols, self._now_ms())
 
     async def _watch(self) -> None:
         self._running.review()

@@ -19,6 +19,7 @@ from aione.stream.outlet import RedisOutlet
 from aione.stream.status import is_alive
 from aione.stream.worker import StreamWorker
 from aione.venue.universe import select_universe
+from config.models import VenueParams
 
 MINUTE = 60_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
@@ -108,6 +109,42 @@ async def test_a_stream_acknowledged_and_never_delivered_is_reported_and_its_bar
     final = bars["finality"][(bars["open_time_ms"] >= exchange.first_ms) & (bars["open_time_ms"] > 0)]
     assert Finality.STREAM_CLOSED not in final, "its closing pushes never came"
     assert Finality.REST_CONFIRMED in final
+
+
+async def test_a_route_that_never_delivers_is_reported_within_ten_seconds_and_its_bars_come_by_rest(start):
+    """With the deadline that the product has by default, in real seconds."""
+    exchange = await start(proof_within_s=VenueParams().proof_within_s, stale_after_s=15.0)
+    await exchange.fault(fault="silence", stream="*@kline_1m")
+    await exchange.screen()
+    names = [f"{symbol.lower()}@kline_1m" for symbol in SYMBOLS]
+    async with exchange.running():
+        began_s = time.monotonic()
+        await exchange.until(lambda: exchange.are_silent(sorted(names)))
+        assert time.monotonic() - began_s < 10.0
+
+        async def told_of():
+            return [one for one in await exchange.state.load_open_incidents() if one["kind"] == "stream_unproven"]
+
+        await exchange.until(told_of)
+        (told,) = await told_of()
+        assert time.monotonic() - began_s < 11.0
+        assert sorted(told["names"]) == sorted(names)
+        await exchange.until(lambda: exchange.metrics.value("aione_incidents", kind="stream_unproven") == 1)
+        await exchange.until(exchange.is_complete)
+        await assert_equal_to_exchange(exchange)
+        streams = await exchange.state.load_streams(next(iter(await exchange.state.load_stream_workers())))
+        assert {streams[name] for name in names} == {"unproven"}
+        requests = exchange.server.rest.requests
+        assert sum(count for (_, status), count in requests.items() if status in {418, 429}) == 0
+        await exchange.heal()
+        await exchange.until(lambda: exchange.all_proven(STREAMS), within_s=40.0)
+
+        async def is_over():
+            return not await told_of()
+
+        await exchange.until(is_over, within_s=30.0)
+    told = [(one["kind"], one["ended_ms"] is not None) for one in await exchange.state.load_incidents()]
+    assert told[::-1].count(("stream_unproven", False)) == told.count(("stream_unproven", True)) == 1
 
 
 async def test_it_follows_the_symbols_that_the_flows_leave(start):
