@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 
 from aione.errors import InvalidInput
 
-
 MAY_BE_ZERO = frozenset(
     {"closing_delay_s", "closing_spread_s", "refusals_before_ban", "latency_s", "budget_by_market_clock"}
 )

@@ -152,6 +152,7 @@ class StreamWorker:
         self._everyone = self._wanted = Wanted()
         self._bars_ready = asyncio.Event()
         self._heal_now = asyncio.Event()
+        self._has_symbols = asyncio.Event()
 
     @property
     def metrics_port(self) -> int:
@@ -221,6 +222,8 @@ class StreamWorker:
     async def _follow(self) -> None:
         self._everyone = await self._outlet.wanted()
         wanted = self._everyone.of(self._shard)
+        if self._everyone.symbols:
+            self._has_symbols.set()
         if wanted == self._wanted or not wanted.symbols:
             return
         gone = sorted(set(self._wanted.symbols) - set(wanted.symbols))
@@ -300,8 +303,7 @@ class StreamWorker:
             self._metrics.add("aione_bars_verified_total", report.compared)
 
     async def _do(self, errand: Errand) -> None:
-        while not self._everyone.symbols:
-            await asyncio.sleep(FOLLOW_EVERY_S)
+        await self._has_symbols.wait()
         await errand.run_once(self._everyone.symbols if errand.is_for_all else self._wanted.symbols, self._now_ms())
 
     async def _watch(self) -> None:
