@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,12 +70,15 @@ class RingView:
     holes : int64 (S,)
         Bars that are missing after the first one held. What comes before it is history that the symbol does not
         have (yet); what the exchange is known not to have is no hole.
+    missing_ms : int64 (S,)
+        Open time of the oldest bar that is missing in the window, before the first one held too; 0 where none is.
     """
 
     panel: BarPanel
     finality: U1
     source: U1
     holes: I8
+    missing_ms: I8
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,10 @@ class RingLayout:
         if not records.size:
             return
         times = records["open_time_ms"]
+        only = int(times[0])
+        if records.size == 1 and only > 0 and only % self.interval_ms == 0:
+            yield self.slot(only), records
+            return
         strange = (times <= 0) | (times % self.interval_ms != 0)
         if strange.any():
             raise InvalidInput(
@@ -170,42 +177,31 @@ class RingLayout:
         for run in np.split(np.arange(len(ordered)), np.flatnonzero(breaks) + 1):
             yield int(slots[run[0]]), ordered[run[0] : run[-1] + 1]
 
-    def panel(self, symbols: Sequence[str], start_ms: int, windows: Sequence[Records]) -> BarPanel:
-        """Lay windows, each the slots of `segments` in order, on one panel.
+    def view(self, symbols: Sequence[str], start_ms: int, bars: int, windows: Iterable[Records]) -> RingView:
+        """Lay windows, each the slots of `segments` in order, on one panel, with what is known of its bars.
 
-        ``windows`` are blocks of symbols: rows of ``bars`` records each, ``(n, bars)``, in the order of ``symbols``.
-        A slot whose open time is not the expected one is a gap.
+        ``windows`` are blocks of symbols: rows of ``bars`` records each, ``(n, bars)``, in the order of ``symbols``;
+        a block is done with before the next one is asked for. A slot whose open time is not the expected one is a gap.
         """
-        bars = windows[0].shape[1] if windows else 0
         grid = self.grid(start_ms, bars)
         values = {name: np.empty((len(symbols), bars)) for name in VALUE_FIELDS}
         valid = np.empty((len(symbols), bars), dtype=np.bool_)
+        holes, missing_ms = np.zeros(len(symbols), np.int64), np.zeros(len(symbols), np.int64)
+        finality, source = np.zeros(len(symbols), np.uint8), np.zeros(len(symbols), np.uint8)
         row = 0
         for window in windows:
-            fill_block(values, valid, slice(row, row + len(window)), window, grid)
+            rows = slice(row, row + len(window))
             row += len(window)
-        return BarPanel(tuple(symbols), grid, valid=valid, interval_ms=self.interval_ms, **values)
-
-    def view(self, symbols: Sequence[str], start_ms: int, windows: Sequence[Records]) -> RingView:
-        """Return the panel of these windows, as `panel` takes them, with what is known of its bars."""
-        panel = self.panel(symbols, start_ms, windows)
-        finality, source, holes = [], [], []
-        for window in windows:
-            held = window["open_time_ms"] == panel.open_time_ms
-            is_known = held.any(axis=1)
-            first = np.where(is_known, held.argmax(axis=1), held.shape[1])
-            holes.append(held.shape[1] - first - held.sum(axis=1))
-            last = window[:, -1]
-            has_bar = held[:, -1] & (last["reserved"] & ABSENT == 0)
-            finality.append(np.where(has_bar, last["finality"], 0))
-            source.append(np.where(has_bar, last["source"], 0))
-        empty: list[Any] = [np.zeros(0)]
-        return RingView(
-            panel,
-            np.concatenate(empty + finality).astype(np.uint8),
-            np.concatenate(empty + source).astype(np.uint8),
-            np.concatenate(empty + holes).astype(np.int64),
-        )
+            held = window["open_time_ms"] == grid
+            fill_block(values, valid, rows, window, held)
+            if not held.all():
+                first = np.where(held.any(axis=1), held.argmax(axis=1), bars)
+                holes[rows] = bars - first - held.sum(axis=1)
+                missing_ms[rows] = np.where(held.all(axis=1), 0, grid[(~held).argmax(axis=1)])
+            finality[rows] = np.where(valid[rows, -1], window["finality"][:, -1], 0)
+            source[rows] = np.where(valid[rows, -1], window["source"][:, -1], 0)
+        panel = BarPanel(tuple(symbols), grid, valid=valid, interval_ms=self.interval_ms, **values)
+        return RingView(panel, finality, source, holes, missing_ms)
 
     def missing(self, start_ms: int, held: I8) -> list[tuple[int, int]]:
         """Return the inclusive open-time ranges that are missing.
@@ -220,9 +216,9 @@ class RingLayout:
         return missing_ranges(self.grid(start_ms, len(held)), held)
 
 
-def fill_block(values: dict[str, F8], valid: B1, rows: slice, window: Records, grid: I8) -> None:
-    """Copy a block of records ``(n, bars)`` into the panel's arrays; what is not the grid's bar becomes NaN."""
-    valid[rows] = (window["open_time_ms"] == grid) & (window["reserved"] & ABSENT == 0)
+def fill_block(values: dict[str, F8], valid: B1, rows: slice, window: Records, held: B1) -> None:
+    """Copy a block of records ``(n, bars)`` into the panel's arrays; what is not ``held``, or absent, becomes NaN."""
+    valid[rows] = held & (window["reserved"] & ABSENT == 0)
     gaps = None if valid[rows].all() else ~valid[rows]
     for name, array in values.items():
         array[rows] = window[name]

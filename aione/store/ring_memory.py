@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from aione.store.ring_layout import (
     Written,
     is_sure,
 )
+
+CORRECTIONS_KEPT: Final = 10_000
 
 
 class MemoryRings:
@@ -45,7 +49,7 @@ class MemoryRings:
     def __init__(self, timeframe: str = "1m", capacity: int | None = None) -> None:
         self.layout = RingLayout.of(timeframe, capacity)
         self.timeframe = timeframe
-        self.corrections: list[Correction] = []
+        self.corrections: deque[Correction] = deque(maxlen=CORRECTIONS_KEPT)
         self._rings: dict[str, Records] = {}
 
     async def write(self, records: Mapping[str, Records]) -> Written:
@@ -71,13 +75,14 @@ class MemoryRings:
         held["reserved"][wins] |= flags.astype(np.uint16)
         return Written(int(wins.sum()), int(corrects.sum()))
 
+    @property
+    def symbols(self) -> list[str]:
+        """Return the symbols of which any bar was ever written."""
+        return list(self._rings)
+
     async def load(self, symbols: Sequence[str], end_ms: int, bars: int) -> BarPanel:
         """Return the panel of ``bars`` bars that ends at ``end_ms``; see `Rings.load`."""
-        start_ms = self.layout.window(end_ms, bars)
-        windows = [self._window(symbol, start_ms, bars)[np.newaxis] for symbol in symbols]
-        if not windows:
-            windows = [np.zeros((0, bars), BAR_RECORD)]
-        return self.layout.panel(symbols, start_ms, windows)
+        return (await self.view(symbols, end_ms, bars)).panel
 
     async def gaps(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, list[tuple[int, int]]]:
         """Return what is missing; see `Rings.gaps`."""
@@ -90,8 +95,8 @@ class MemoryRings:
     async def view(self, symbols: Sequence[str], end_ms: int, bars: int) -> RingView:
         """Return the panel with finality and holes; see `Rings.view`."""
         start_ms = self.layout.window(end_ms, bars)
-        windows = [self._window(symbol, start_ms, bars)[np.newaxis] for symbol in symbols]
-        return self.layout.view(symbols, start_ms, windows or [np.zeros((0, bars), BAR_RECORD)])
+        windows = (self._window(symbol, start_ms, bars)[np.newaxis] for symbol in symbols)
+        return self.layout.view(symbols, start_ms, bars, windows)
 
     async def records(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
         """Return the bars held; see `Rings.records`."""

@@ -1,10 +1,12 @@
 """Bar rings: one Redis string a symbol, written in any order any number of times, read as one panel.
 
 1. A ring is ``capacity`` records of 72 bytes; a bar's slot follows from its open time.
-2. A write sends runs of consecutive slots, one script a symbol, many symbols a round trip.
+2. A write sends runs of consecutive slots, many symbols to one run of the script: a minute of all is one call. A
+   script's run is bounded, because Redis serves nobody else meanwhile.
 3. The script compares each record with what its slot holds: a later bar wins, an older one never does, and of
    the same bar the surer one wins; equally sure, the new one corrects the old.
-4. A load asks for the slots of its window alone and copies them into the panel's arrays.
+4. A load asks for the slots of its window alone and copies them into the panel's arrays, a large one through a
+   socket of its own, block by block while the next ones arrive (`aione.store.bulk`).
 5. A gap is a slot whose open time is not the expected one. A bar that the exchange does not have (it stood still, or
    the symbol was not listed yet) may be marked as absent: it is not valid, and it is no gap, so nobody asks for it
    again; should the bar come after all, it takes its slot.
@@ -12,31 +14,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import redis.asyncio as aioredis
 
-from aione.panel.bar_panel import BarPanel
+from aione.panel.bar_panel import I8, BarPanel
 from aione.panel.bars import BAR_RECORD
 from aione.store import keys
+from aione.store.bulk import BulkReader, BulkRefused
 from aione.store.connect import redis_errors
 from aione.store.ring_layout import RECORD_BYTES, Correction, Records, RingLayout, RingView, Written, is_sure
 from aione.store.ring_memory import MemoryRings
 from config import config
 
 SYMBOLS_A_READ: Final = 32
-BYTES_A_WRITE: Final = 4 << 20
+BULK_FROM_RECORDS: Final = 20_000
+"""From here on a read takes a socket of its own; below, a thread would cost more than it saves."""
+RECORDS_A_CALL: Final = 4_096
+SYMBOLS_A_CALL: Final = 1_024
+CALLS_A_TRIP: Final = 16
 
 # The runs arrive as (first slot, records) pairs. A record is 72 bytes; counted from 1, as Lua does, its open time is
 # the first 8, its numbers end at the 68th, the 69th is its source, the 70th its finality, the 71st its flags. A slot
 # that was never written holds open time 0.
 _WRITE_LUA: Final = """
-local changed, corrected = 0, 0
-for arg = 4, #ARGV, 2 do
-  local start, run = tonumber(ARGV[arg]) * 72, ARGV[arg + 1]
-  local held = redis.call('GETRANGE', KEYS[1], start, start + #run - 1)
+local changed, corrected, arg = 0, 0, 3
+
+local function put(key, symbol, start, run)
+  local held = redis.call('GETRANGE', key, start, start + #run - 1)
   local from = nil
   for at = 1, run == held and 0 or #run, 72 do
     local wins, flags = true, 0
@@ -52,7 +62,7 @@ for arg = 4, #ARGV, 2 do
         local was_corrected = bit.band(held:byte(at + 70), 2) > 0
         if wins and sure >= 2 and differs then
           corrected = corrected + 1
-          redis.call('XADD', KEYS[2], 'MAXLEN', '~', 10000, '*', 'symbol', ARGV[2], 'timeframe', ARGV[3],
+          redis.call('XADD', KEYS[1], 'MAXLEN', '~', 10000, '*', 'symbol', symbol, 'timeframe', ARGV[2],
             'before', held:sub(at, at + 71), 'after', run:sub(at, at + 71))
           was_corrected = true
         end
@@ -61,23 +71,36 @@ for arg = 4, #ARGV, 2 do
     end
     if wins then changed = changed + 1 end
     if (not wins or flags > 0) and from then
-      redis.call('SETRANGE', KEYS[1], start + from - 1, run:sub(from, at - 1))
+      redis.call('SETRANGE', key, start + from - 1, run:sub(from, at - 1))
       from = nil
     end
     if wins and flags > 0 then
       local flagged = string.char(bit.bor(run:byte(at + 70), flags))
-      redis.call('SETRANGE', KEYS[1], start + at - 1, run:sub(at, at + 69) .. flagged .. run:sub(at + 71, at + 71))
+      redis.call('SETRANGE', key, start + at - 1, run:sub(at, at + 69) .. flagged .. run:sub(at + 71, at + 71))
     elseif wins then
       from = from or at
     end
   end
   if from then
-    redis.call('SETRANGE', KEYS[1], start + from - 1, run:sub(from))
+    redis.call('SETRANGE', key, start + from - 1, run:sub(from))
   end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
+
+for ring = 2, #KEYS do
+  local symbol, runs = ARGV[arg], tonumber(ARGV[arg + 1])
+  arg = arg + 2
+  for _ = 1, runs do
+    put(KEYS[ring], symbol, tonumber(ARGV[arg]) * 72, ARGV[arg + 1])
+    arg = arg + 2
+  end
+  redis.call('EXPIRE', KEYS[ring], ARGV[1])
+end
 return {changed, corrected}
 """
+
+T = TypeVar("T")
+Part: TypeAlias = tuple[str, list[Any], int]
+"""A symbol, its runs as ``[slot, bytes, slot, bytes, ...]``, and their records."""
 
 
 class Rings(Protocol):
@@ -171,52 +194,52 @@ class BarRings:
         self._redis = redis
         self._ttl_s = config.INTERVAL_TTL_MAP[timeframe] if ttl_s is None else ttl_s
         self._script = redis.register_script(_WRITE_LUA)
+        self._bulk = BulkReader.of(redis)
 
     async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; see `Rings.write`."""
-        calls = [(symbol, arguments) for symbol, rows in records.items() for arguments in self._arguments(symbol, rows)]
+        parts = [part for symbol, rows in records.items() for part in self._parts(symbol, rows)]
+        calls = [self._call(group) for group in _grouped(parts, RECORDS_A_CALL, SYMBOLS_A_CALL)]
         written = Written()
         with redis_errors("writing bars"):
-            for batch in _by_size(calls):
-                async with self._redis.pipeline(transaction=False) as pipe:
-                    for symbol, arguments in batch:
-                        await self._script(
-                            keys=[keys.bar_ring(symbol, self.timeframe), keys.bar_corrections()],
-                            args=[self._ttl_s, symbol, self.timeframe, *arguments],
-                            client=pipe,
-                        )
-                    for changed, corrected in await pipe.execute():
-                        written += Written(changed, corrected)
+            for first in range(0, len(calls), CALLS_A_TRIP):
+                for changed, corrected in await self._run(calls[first : first + CALLS_A_TRIP]):
+                    written += Written(changed, corrected)
         return written
 
     async def load(self, symbols: Sequence[str], end_ms: int, bars: int) -> BarPanel:
         """Return the panel of ``bars`` bars that ends at ``end_ms``; see `Rings.load`."""
-        start_ms = self.layout.window(end_ms, bars)
-        return self.layout.panel(symbols, start_ms, await self._windows(symbols, start_ms, bars))
+        return (await self.view(symbols, end_ms, bars)).panel
 
     async def gaps(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, list[tuple[int, int]]]:
         """Return what is missing; see `Rings.gaps`."""
         bars = self.layout.bars_between(start_ms, end_ms)
-        blocks = await self._windows(symbols, start_ms, bars)
-        held = [row["open_time_ms"] for block in blocks for row in block]
+        held = await self._read(symbols, start_ms, bars, _open_times)
         return {symbol: self.layout.missing(start_ms, times) for symbol, times in zip(symbols, held, strict=True)}
 
     async def view(self, symbols: Sequence[str], end_ms: int, bars: int) -> RingView:
         """Return the panel with finality and holes; see `Rings.view`."""
         start_ms = self.layout.window(end_ms, bars)
-        return self.layout.view(symbols, start_ms, await self._windows(symbols, start_ms, bars))
+        return await self._read(symbols, start_ms, bars, partial(self.layout.view, symbols, start_ms, bars))
 
     async def records(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
         """Return the bars held; see `Rings.records`."""
         bars = self.layout.bars_between(start_ms, end_ms)
         grid = self.layout.grid(start_ms, bars)
-        rows = [row for block in await self._windows(symbols, start_ms, bars) for row in block]
-        return {symbol: row[row["open_time_ms"] == grid] for symbol, row in zip(symbols, rows, strict=True)}
+
+        def held(blocks: Iterable[Records]) -> list[Records]:
+            return [row[row["open_time_ms"] == grid] for block in blocks for row in block]
+
+        return dict(zip(symbols, await self._read(symbols, start_ms, bars, held), strict=True))
 
     async def unsure(self, symbols: Sequence[str], open_time_ms: int) -> list[str]:
         """Return the symbols without a final bar; see `Rings.unsure`."""
-        rows = np.concatenate(await self._windows(symbols, open_time_ms, 1))[:, 0]
-        return [symbol for symbol, sure in zip(symbols, is_sure(rows, open_time_ms), strict=True) if not sure]
+
+        def sure(blocks: Iterable[Records]) -> list[bool]:
+            return [bool(known) for block in blocks for known in is_sure(block[:, 0], open_time_ms)]
+
+        known = await self._read(symbols, open_time_ms, 1, sure)
+        return [symbol for symbol, is_known in zip(symbols, known, strict=True) if not is_known]
 
     async def corrections(self, count: int = 100) -> list[Correction]:
         """Return the newest corrections of any timeframe, newest first.
@@ -238,22 +261,50 @@ class BarRings:
             for _, fields in entries
         ]
 
-    def _arguments(self, symbol: str, rows: Records) -> Iterator[list[Any]]:
-        """Yield the scripts' arguments, each for at most one ring's worth of records."""
+    def _parts(self, symbol: str, rows: Records) -> Iterator[Part]:
+        """Yield what a symbol's script calls write, each at most one ring's worth of records."""
         arguments: list[Any] = []
         size = 0
         for slot, run in self.layout.runs(symbol, rows):
             if size + len(run) > self.layout.capacity:
-                yield arguments
+                yield symbol, arguments, size
                 arguments, size = [], 0
             arguments += [slot, run.tobytes()]
             size += len(run)
         if arguments:
-            yield arguments
+            yield symbol, arguments, size
 
-    async def _windows(self, symbols: Sequence[str], start_ms: int, bars: int) -> list[Records]:
-        """Return the slots of the window, ``(n, bars)`` for each block of symbols; zeros where nothing is held."""
+    def _call(self, parts: Sequence[Part]) -> tuple[list[str], list[Any]]:
+        """Return keys and arguments of one script call."""
+        names = [keys.bar_corrections(), *(keys.bar_ring(symbol, self.timeframe) for symbol, _, _ in parts)]
+        arguments: list[Any] = [self._ttl_s, self.timeframe]
+        for symbol, runs, _ in parts:
+            arguments += [symbol, len(runs) // 2, *runs]
+        return names, arguments
+
+    async def _run(self, calls: Sequence[tuple[list[str], list[Any]]]) -> Sequence[tuple[int, int]]:
+        if len(calls) == 1:
+            return [await self._script(keys=calls[0][0], args=calls[0][1])]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for names, arguments in calls:
+                await self._script(keys=names, args=arguments, client=pipe)
+            replies: list[tuple[int, int]] = await pipe.execute()
+        return replies
+
+    async def _read(self, symbols: Sequence[str], start_ms: int, bars: int, use: Callable[[Iterable[Records]], T]) -> T:
+        """Return what ``use`` makes of the window's slots.
+
+        They come as blocks ``(n, bars)`` in the order of ``symbols``, zeros where nothing is held; a block is good
+        until the next one is asked for.
+        """
         segments = self.layout.segments(start_ms, bars)
+        if self._bulk is not None and len(symbols) * bars >= BULK_FROM_RECORDS:
+            names = [keys.bar_ring(symbol, self.timeframe).encode() for symbol in symbols]
+            with suppress(BulkRefused, OSError):  # the ordinary client knows more ways, and says what is wrong
+                return await asyncio.to_thread(self._bulk.read, names, segments, use)
+        return use(await self._blocks(symbols, segments, bars))
+
+    async def _blocks(self, symbols: Sequence[str], segments: Sequence[tuple[int, int]], bars: int) -> list[Records]:
         blocks = [np.zeros((0, bars), BAR_RECORD)]
         for first in range(0, len(symbols), SYMBOLS_A_READ):
             some = symbols[first : first + SYMBOLS_A_READ]
@@ -270,6 +321,11 @@ class BarRings:
         return blocks
 
 
+def _open_times(blocks: Iterable[Records]) -> list[I8]:
+    """Return each symbol's open times, int64 ``(bars,)``."""
+    return [row for block in blocks for row in block["open_time_ms"].copy()]
+
+
 def _block(replies: Sequence[bytes], counts: Sequence[int], symbols: int) -> Records:
     """Put the replies of one read, ``len(counts)`` a symbol, into one array; a short reply leaves zeros."""
     joined = b"".join(replies)
@@ -284,18 +340,18 @@ def _block(replies: Sequence[bytes], counts: Sequence[int], symbols: int) -> Rec
     return block
 
 
-def _by_size(calls: Sequence[tuple[str, list[Any]]]) -> Iterator[list[tuple[str, list[Any]]]]:
-    """Split calls into round trips of about `BYTES_A_WRITE`."""
-    batch: list[tuple[str, list[Any]]] = []
+def _grouped(parts: Sequence[Part], records: int, symbols: int) -> Iterator[list[Part]]:
+    """Yield parts in order, so many together that they stay within both bounds; one alone may exceed the first."""
+    group: list[Part] = []
     size = 0
-    for key, arguments in calls:
-        batch.append((key, arguments))
-        size += sum(len(run) for run in arguments[1::2])
-        if size >= BYTES_A_WRITE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    for part in parts:
+        if group and (size + part[2] > records or len(group) == symbols):
+            yield group
+            group, size = [], 0
+        group.append(part)
+        size += part[2]
+    if group:
+        yield group
 
 
 __all__ = ["BarRings", "MemoryRings", "Rings"]

@@ -2,7 +2,7 @@
 
 1. A read asks the uppermost tier first, and each tier below only for the symbols that the tier above lacks bars of.
    The archive is asked once for a symbol, and never for bars so new that it cannot have them.
-2. What a lower tier has fills the tiers above, under the rings' own rule: an older or less certain bar never wins.
+2. What a lower tier has fills the gaps of the tiers above, and replaces nothing there.
 3. A write goes to RAM at once and to Redis at once. The archive on disk is written behind (`aione.store.archiver`).
 4. While Redis is away, a store that buffers keeps on: what Redis lacks is remembered by open time, the bars themselves
    stand in RAM. `TieredRings.replay` writes them when Redis is back, and what Redis has lost of what it held, compared
@@ -24,8 +24,8 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 
 from aione.errors import ServiceUnavailable
-from aione.panel.bar_panel import BarPanel
-from aione.store.ring_layout import Records, RingLayout, RingView, Written
+from aione.panel.bar_panel import I8, BarPanel
+from aione.store.ring_layout import Records, RingView, Written
 from aione.store.ring_memory import MemoryRings
 from aione.store.rings import Rings
 from config import config
@@ -33,7 +33,7 @@ from config import config
 REPLAY_BARS: Final = 5_000
 COMPARE_SYMBOLS: Final = 32
 RECENT_BARS: Final = 5
-"""So many bars before the newest are written again after an outage: Redis may hold them in an older state."""
+"""So many bars before the newest are compared with RAM after an outage: Redis may hold them in an older state."""
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class TieredRings:
         archive_behind_s: float = config.ARCHIVE_INTERVAL_SEC,
     ) -> None:
         self.timeframe = redis.timeframe
-        self.layout = RingLayout.of(self.timeframe) if memory is None else memory.layout
+        self.layout = redis.layout
         self.reads: Counter[tuple[str, str]] = Counter()
         self.newest_ms: dict[str, int] = {}
         self.replayed = 0
@@ -175,21 +175,22 @@ class TieredRings:
         return count
 
     async def _find_lost(self, buffer: MemoryRings) -> None:
-        """Let wait what RAM has and Redis, back after an outage, has not; the newest bars in any case."""
+        """Let wait what RAM has and Redis, back after an outage, lacks or holds in an older state."""
         end_ms = self.newest_ms.get("memory", 0)
         start_ms = max(self.layout.interval_ms, end_ms - (self.layout.capacity - 1) * self.layout.interval_ms)
+        recent_ms = max(start_ms, end_ms - (RECENT_BARS - 1) * self.layout.interval_ms)
         self._must_compare, is_done, names = False, False, buffer.symbols
         try:
             for first in range(0, len(names), COMPARE_SYMBOLS):
                 some = names[first : first + COMPARE_SYMBOLS]
                 gaps = await self._redis.gaps(some, start_ms, end_ms)
+                recent = await self._redis.records(some, recent_ms, end_ms)
                 for symbol, rows in (await buffer.records(some, start_ms, end_ms)).items():
-                    times = rows["open_time_ms"]
-                    lost = times > end_ms - RECENT_BARS * self.layout.interval_ms
-                    for begin_ms, last_ms in gaps[symbol]:
-                        lost |= (times >= begin_ms) & (times <= last_ms)
-                    if lost.any():
-                        self._waiting.setdefault(symbol, set()).update(times[lost].tolist())
+                    known = {row.tobytes() for row in recent[symbol]}
+                    lost = within({symbol: rows}, gaps)[symbol]["open_time_ms"].tolist()
+                    lost += [int(row["open_time_ms"]) for row in rows[-RECENT_BARS:] if row.tobytes() not in known]
+                    if lost:
+                        self._waiting.setdefault(symbol, set()).update(lost)
             is_done = True
         finally:
             self._must_compare |= not is_done
@@ -250,18 +251,6 @@ class TieredRings:
                 raise
             return unsure
 
-    async def held(self, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
-        """Return the bars that Redis holds, while it is away those in RAM; nothing is filled. For the archive.
-
-        Raises as `Rings.gaps`.
-        """
-        try:
-            return await self._redis.records(symbols, start_ms, end_ms)
-        except ServiceUnavailable:
-            if self._memory is None:
-                raise
-            return await self._memory.records(symbols, start_ms, end_ms)
-
     async def _through(
         self,
         read: Callable[[Rings], Awaitable[T]],
@@ -292,7 +281,7 @@ class TieredRings:
             if self._buffer is None:
                 raise
             return
-        await memory.write(found)
+        await memory.write(within(found, await memory.gaps(symbols, start_ms, end_ms)))
 
     async def _fill_from_archive(self, lacking: Mapping[str, int], start_ms: int, end_ms: int) -> bool:
         """Write what the archive has of these symbols to the tiers above; return whether it had any bar."""
@@ -306,8 +295,14 @@ class TieredRings:
         found = await self._archive.read(self.timeframe, names, start_ms, end_ms)
         self.reads["disk", "hit"] += len(found)
         self.reads["disk", "miss"] += len(names) - len(found)
-        if found:
-            await self.write(found)
+        if self._memory is not None:
+            await self._memory.write(within(found, await self._memory.gaps(list(found), start_ms, end_ms)))
+        try:
+            await self._redis.write(within(found, await self._redis.gaps(list(found), start_ms, end_ms)))
+        except ServiceUnavailable:
+            if self._buffer is None:
+                raise
+            self._must_compare = True  # RAM has them; Redis is compared with it when it is back
         self._archive_asked.update(dict.fromkeys(names, start_ms))
         return bool(found)
 
@@ -319,7 +314,7 @@ class TieredRings:
         return lacking
 
 
-def _first_missing(grid: np.ndarray[tuple[int], np.dtype[np.int64]], rows: Records) -> int:
+def _first_missing(grid: I8, rows: Records) -> int:
     """Return the oldest open time of the grid that no row has; 0 when none lacks."""
     if len(rows) == len(grid):
         return 0
@@ -327,4 +322,19 @@ def _first_missing(grid: np.ndarray[tuple[int], np.dtype[np.int64]], rows: Recor
     return int(grid[lacks.argmax()])
 
 
-__all__ = ["Archive", "TieredRings"]
+def within(records: Mapping[str, Records], gaps: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, Records]:
+    """Return the bars that lie in a symbol's gaps: a lower tier fills, it never replaces.
+
+    Of two bars that are equally sure the rings keep the later one written, so what fills must not bring others.
+    """
+    kept = {}
+    for symbol, rows in records.items():
+        times = rows["open_time_ms"]
+        is_wanted = np.zeros(len(rows), dtype=np.bool_)
+        for first, last in gaps.get(symbol, ()):
+            is_wanted |= (times >= first) & (times <= last)
+        kept[symbol] = rows[is_wanted]
+    return kept
+
+
+__all__ = ["Archive", "TieredRings", "within"]
