@@ -25,12 +25,16 @@ class MarketSnapshot:
     spread_frac, spread_median_frac : float64 (S,)
         (ask - bid) / mid now, and its median over the recent past.
     depth_bid_quote, depth_ask_quote, depth_median_quote : float64 (S,)
-        Quote value within 0.5 % of mid on each side; median over the recent past of the smaller side.
+        Quote value within 0.5 % of mid on each side; median over the recent past of the smaller side, of the same
+        source (the streamed levels, or the book that a refresh has asked for).
     open_interest_quote, open_interest_change_frac, funding_rate : float64 (S,)
         Value of the open contracts, its change over the last hour (0.01 is 1 %), the current rate.
     quote_volume_24h, high_24h, low_24h : float64 (S,)
     age_ms : float64 (S,)
         How old the newest of the book values is.
+    book_age_ms, mark_age_ms, depth_age_ms, open_interest_age_ms : float64 (S,)
+        How old bid and ask, mark price and funding, depth, open interest are. What is too old is not known any more:
+        its value is NaN, its age is told all the same.
     """
 
     symbols: tuple[str, ...]
@@ -52,6 +56,10 @@ class MarketSnapshot:
     high_24h: F8
     low_24h: F8
     age_ms: F8
+    book_age_ms: F8
+    mark_age_ms: F8
+    depth_age_ms: F8
+    open_interest_age_ms: F8
 
     def __post_init__(self) -> None:
         for field in fields(self)[1:]:

@@ -14,8 +14,10 @@ from aione.run.prefect_api import request_run, wait_for_run
 from aione.store.connect import connect
 from aione.store.unified import UnifiedDataStore
 from aione.stream import StreamWorker
+from aione.stream.open_interest import OpenInterestPoller
 from aione.stream.outlet import RedisOutlet
 from aione.stream.shard import Shard
+from aione.stream.worker import Errand
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.rest import BinanceRest
 from config.settings import Settings
@@ -40,7 +42,8 @@ async def _stream(settings: Settings, redis_url: str, shard: Shard) -> None:
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
             outlet = RedisOutlet(redis, settings.REDIS_CACHE_TTL)
-            errands = store.archivers if shard.is_first else ()
+            poller = OpenInterestPoller(rest, outlet, settings.VENUE.open_interest_weight // shard.of)
+            errands: list[Errand] = [poller, *(store.archivers if shard.is_first else ())]
             worker = StreamWorker(
                 outlet, store.minutes, rest, settings, metrics=Metrics(), shard=shard, errands=errands
             )

@@ -95,6 +95,8 @@ async def _seed_quotes(
                 "mark_price": mark.mark_price if mark else None,
                 "funding_rate": float(mark.last_funding_rate) if mark and mark.last_funding_rate else None,
                 "event_ms": book.time_ms or runtime.now_ms(),
+                "quoted_ms": book.time_ms or runtime.now_ms(),
+                "marked_ms": (mark.time_ms if mark else 0) or runtime.now_ms(),
             }
     await runtime.states.save_book_tickers(rows)
 

@@ -131,6 +131,14 @@ class StateStore:
         """Return the stored book tickers, of ``symbols`` or of all; a symbol without one is absent."""
         return await self._get_hash(keys.book_tickers(), symbols)
 
+    async def save_derivatives(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store the open interest of symbols as last polled, as JSON objects."""
+        await self._put_hash(keys.derivatives(), rows, self._ttl_s)
+
+    async def load_derivatives(self, symbols: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Return the stored open interest, of ``symbols`` or of all; a symbol without it is absent."""
+        return await self._get_hash(keys.derivatives(), symbols)
+
     async def load_stream_workers(self, since_ms: int = 0) -> dict[str, dict[str, str]]:
         """Return the fields of each stream worker that has spoken since a moment (this machine's time), by its name.
 

@@ -105,6 +105,11 @@ class TieredRings:
         """Return how many bars wait for Redis."""
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def needs_replay(self) -> bool:
+        """Return whether Redis was away and has not yet got what it lacks."""
+        return bool(self._waiting) or self._must_compare
+
     async def write(self, records: Mapping[str, Records]) -> Written:
         """Store bars; see `Rings.write`. A store that buffers does not raise `ServiceUnavailable`."""
         held = Written()
@@ -122,7 +127,8 @@ class TieredRings:
             if self._buffer is not None:
                 self._wait(records)  # nobody knows whether Redis has them
             raise
-        self.away_since_s = None
+        if not self.needs_replay:
+            self.away_since_s = None
         self._note("redis", records)
         return written
 

@@ -1,20 +1,32 @@
-"""Best bid and ask, mark price and funding of each symbol as last streamed, and the usual spread."""
+"""Order book, mark price and funding of each symbol as last streamed, and what spread and depth usually are.
+
+Depth is what the streamed levels hold within `DEPTH_WINDOW_FRAC` of mid. Where they do not reach so far it is a lower
+bound, the same one a minute later: it is to be compared with its own median, and with no other source's.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from statistics import median
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from aione.panel.bars import MINUTE_MS
-from aione.venue.stream_wire import BookTicker, MarkPrice
+from aione.venue.stream_wire import BookTicker, DepthUpdate, MarkPrice
 
 SPREAD_SAMPLES: Final = 60
+"""Samples, one a minute, of which a median is taken; of the depth too."""
+RESTORED_SAMPLES: Final = 20
+"""What a restart knows of the past is a median; it counts for so many samples."""
+DEPTH_WINDOW_FRAC: Final = 0.005
+
+
+Levels: TypeAlias = Sequence[tuple[float, float]]
+"""(price, quantity) rows of one side, best first."""
 
 
 class BookEntry(msgspec.Struct, frozen=True):
@@ -28,8 +40,14 @@ class BookEntry(msgspec.Struct, frozen=True):
         Median of (ask - bid) / mid, one sample a minute of the last hour.
     funding_rate : float, optional
         Of the current period; 0.01 is 1 %.
+    depth_bid_quote, depth_ask_quote : float, optional
+        Quote value of the streamed levels within `DEPTH_WINDOW_FRAC` of mid.
+    depth_median_quote : float, optional
+        Median of the smaller of both, one sample a minute of the last hour.
     event_ms : int
         The exchange's time of the newest event.
+    quoted_ms, marked_ms, depth_ms : int
+        The exchange's time of the newest best bid and ask, mark price, and depth; 0 where there was none.
     """
 
     bid: float | None = None
@@ -38,6 +56,33 @@ class BookEntry(msgspec.Struct, frozen=True):
     mark_price: float | None = None
     funding_rate: float | None = None
     event_ms: int = 0
+    depth_bid_quote: float | None = None
+    depth_ask_quote: float | None = None
+    depth_median_quote: float | None = None
+    quoted_ms: int = 0
+    marked_ms: int = 0
+    depth_ms: int = 0
+
+
+@dataclass(slots=True)
+class _Usual:
+    """The median of one sample a minute."""
+
+    minute: int = -1
+    samples: deque[float] = field(default_factory=lambda: deque(maxlen=SPREAD_SAMPLES))
+    median: float | None = None
+
+    def sample(self, value: float, event_ms: int) -> None:
+        minute = event_ms // MINUTE_MS
+        if minute > self.minute:
+            self.minute = minute
+            self.samples.append(value)
+            self.median = median(self.samples)
+
+    def restore(self, known: float | None) -> None:
+        if known is not None and not self.samples:
+            self.samples.extend([known] * RESTORED_SAMPLES)
+            self.median = known
 
 
 @dataclass(slots=True)
@@ -47,10 +92,13 @@ class _Quote:
     quoted_ms: int = 0
     mark_price: float | None = None
     funding_rate: float | None = None
+    marked_ms: int = 0
+    depth_bid_quote: float | None = None
+    depth_ask_quote: float | None = None
+    depth_ms: int = 0
     event_ms: int = 0
-    sampled_minute: int = -1
-    spreads: deque[float] = field(default_factory=lambda: deque(maxlen=SPREAD_SAMPLES))
-    spread_median_frac: float | None = None
+    spreads: _Usual = field(default_factory=_Usual)
+    depths: _Usual = field(default_factory=_Usual)
 
 
 class BookBoard:
@@ -83,23 +131,43 @@ class BookBoard:
         quote.bid, quote.ask, quote.quoted_ms = bid, ask, ticker.event_ms
         quote.event_ms = max(quote.event_ms, ticker.event_ms)
         self._changed.add(ticker.symbol)
-        minute = ticker.event_ms // MINUTE_MS
-        if minute > quote.sampled_minute:
-            quote.sampled_minute = minute
-            quote.spreads.append((ask - bid) / (0.5 * (ask + bid)))
-            quote.spread_median_frac = median(quote.spreads)
+        quote.spreads.sample((ask - bid) / (0.5 * (ask + bid)), ticker.event_ms)
+
+    def take_depth(self, update: DepthUpdate) -> None:
+        """Take the best levels; an empty, crossed or not finite book is refused and counted."""
+        quote = self._quotes.get(update.symbol)
+        if quote is None or update.event_ms < quote.depth_ms:
+            return
+        sides = depth_near_mid(update.bids, update.asks)
+        if sides is None:
+            self.refused += 1
+            return
+        quote.depth_bid_quote, quote.depth_ask_quote = sides
+        quote.depth_ms = update.event_ms
+        quote.event_ms = max(quote.event_ms, update.event_ms)
+        quote.depths.sample(min(sides), update.event_ms)
+        self._changed.add(update.symbol)
+
+    def restore(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take over what was usual before a restart, from the entries as they were stored."""
+        for symbol, row in rows.items():
+            quote = self._quotes.get(symbol)
+            if quote is not None:
+                quote.spreads.restore(row.get("spread_median_frac"))
+                quote.depths.restore(row.get("depth_median_quote"))
 
     def take_marks(self, marks: Sequence[MarkPrice]) -> None:
         """Take mark prices; coin-margined rows and symbols not followed are passed over."""
         for mark in marks:
             quote = self._quotes.get(mark.symbol)
-            if quote is None or not mark.is_usd_margined:
+            if quote is None or not mark.is_usd_margined or mark.event_ms < quote.marked_ms:
                 continue
             if not (mark.mark_price > 0.0 and isfinite(mark.mark_price)):
                 self.refused += 1
                 continue
             quote.mark_price = mark.mark_price
             quote.funding_rate = _number(mark.funding_text)
+            quote.marked_ms = mark.event_ms
             quote.event_ms = max(quote.event_ms, mark.event_ms)
             self._changed.add(mark.symbol)
 
@@ -116,8 +184,39 @@ class BookBoard:
         """Return what is known of a followed symbol."""
         quote = self._quotes[symbol]
         return BookEntry(
-            quote.bid, quote.ask, quote.spread_median_frac, quote.mark_price, quote.funding_rate, quote.event_ms
+            quote.bid,
+            quote.ask,
+            quote.spreads.median,
+            quote.mark_price,
+            quote.funding_rate,
+            quote.event_ms,
+            quote.depth_bid_quote,
+            quote.depth_ask_quote,
+            quote.depths.median,
+            quote.quoted_ms,
+            quote.marked_ms,
+            quote.depth_ms,
         )
+
+
+def depth_near_mid(bids: Levels, asks: Levels) -> tuple[float, float] | None:
+    """Return the quote value within `DEPTH_WINDOW_FRAC` of mid on each side; None of a book that cannot be true.
+
+    Examples
+    --------
+    >>> depth_near_mid([(99.9, 2.0), (90.0, 5.0)], [(100.1, 1.0)])
+    (199.8, 100.1)
+    >>> depth_near_mid([(101.0, 2.0)], [(100.0, 1.0)]) is None
+    True
+    """
+    if not bids or not asks or not 0.0 < bids[0][0] < asks[0][0]:
+        return None
+    mid = 0.5 * (bids[0][0] + asks[0][0])
+    low, high = mid * (1.0 - DEPTH_WINDOW_FRAC), mid * (1.0 + DEPTH_WINDOW_FRAC)
+    bid_quote = sum((price * quantity for price, quantity in bids if price >= low), 0.0)
+    ask_quote = sum((price * quantity for price, quantity in asks if price <= high), 0.0)
+    is_sound = isfinite(bid_quote) and isfinite(ask_quote) and bid_quote >= 0.0 and ask_quote >= 0.0
+    return (bid_quote, ask_quote) if is_sound else None
 
 
 def _number(text: str) -> float | None:
@@ -129,4 +228,4 @@ def _number(text: str) -> float | None:
     return value if isfinite(value) else None
 
 
-__all__ = ["SPREAD_SAMPLES", "BookBoard", "BookEntry"]
+__all__ = ["DEPTH_WINDOW_FRAC", "SPREAD_SAMPLES", "BookBoard", "BookEntry", "depth_near_mid"]

@@ -37,8 +37,14 @@ class Outlet(Protocol):
     async def load_book(self, symbols: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return what is stored of the order books; a symbol without an entry is absent."""
 
+    async def save_open_interest(self, rows: dict[str, dict[str, Any]]) -> None:
+        """Store open interest as last polled."""
+
+    async def load_open_interest(self, symbols: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return open interest as stored; a symbol without it is absent."""
+
     async def forget(self, symbols: Collection[str]) -> None:
-        """Remove forming bars and order books of symbols that are not followed any more."""
+        """Remove what is kept of symbols that are not followed any more, except their bars."""
 
     async def save_status(self, worker: str, fields: Mapping[str, str], streams: Mapping[str, str]) -> None:
         """Store what a worker says of itself, and the state of each of its streams."""
@@ -76,13 +82,22 @@ class RedisOutlet:
         """Return what is stored of the order books."""
         return await self._state.load_book_tickers(symbols)
 
+    async def save_open_interest(self, rows: dict[str, dict[str, Any]]) -> None:
+        """Store open interest as last polled."""
+        await self._state.save_derivatives(rows)
+
+    async def load_open_interest(self, symbols: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return open interest as stored."""
+        return await self._state.load_derivatives(symbols)
+
     async def forget(self, symbols: Collection[str]) -> None:
-        """Remove forming bars and order books of symbols."""
+        """Remove forming bars, order books and open interest of symbols."""
         if symbols:
             with redis_errors("removing symbols"):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     pipe.hdel(keys.forming_bars(), *symbols)
                     pipe.hdel(keys.book_tickers(), *symbols)
+                    pipe.hdel(keys.derivatives(), *symbols)
                     await pipe.execute()
 
     async def save_status(self, worker: str, fields: Mapping[str, str], streams: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """The worker that follows the exchange tick by tick.
 
 1. Every few seconds it reads which symbols are wanted, and takes its share of them (`Shard`).
-2. It keeps one stream of bars for each, best bid and ask for the screened, and mark prices for all (`Fleet`).
+2. It keeps one stream of bars for each, best bid and ask and depth for the screened, mark prices for all (`Fleet`).
 3. A closed bar goes to RAM and to the rings at once, those of one moment in one write; while Redis is away they wait
    in RAM and are replayed (`TieredRings`).
 4. Forming bars and book entries go out in batches.
@@ -42,9 +42,11 @@ from aione.venue.stream_wire import (
     MARK_PRICE_STREAM,
     BookTicker,
     Data,
+    DepthUpdate,
     KlineEvent,
     MarkPrice,
     book_ticker_stream,
+    depth_stream,
     kline_stream,
 )
 from config.settings import Settings
@@ -131,9 +133,10 @@ class StreamWorker:
         errands: Collection[Errand] = (),
         serves_metrics: bool = True,
     ) -> None:
-        lacking = [kind for kind in STREAM_KINDS if kind not in settings.VENUE.routes]
+        kinds = [*STREAM_KINDS, *(["depth"] if settings.VENUE.depth_stream else [])]
+        lacking = [kind for kind in kinds if kind not in settings.VENUE.routes]
         if lacking:
-            raise ConfigError(f"VENUE.routes must name {list(STREAM_KINDS)}, lacks {lacking}")
+            raise ConfigError(f"VENUE.routes must name {kinds}, lacks {lacking}")
         self._outlet = outlet
         self._rings = rings
         self._rest = rest
@@ -202,6 +205,8 @@ class StreamWorker:
                 self._bars_ready.set()
         elif isinstance(data, BookTicker):
             self._board.take_quote(data)
+        elif isinstance(data, DepthUpdate):
+            self._board.take_depth(data)
         else:
             self._board.take_marks([data] if isinstance(data, MarkPrice) else data)
 
@@ -232,16 +237,21 @@ class StreamWorker:
         self._board.follow(wanted.symbols)
         self._feed.drop(gone)
         self._healer.drop(gone)
-        self._running.want(
-            [
-                *map(kline_stream, wanted.symbols),
-                *map(book_ticker_stream, wanted.screened),
-                MARK_PRICE_STREAM,
-            ]
-        )
+        self._running.want(self._streams(wanted))
         if new:
             self._heal_now.set()
         await self._outlet.forget(gone)
+        self._board.restore(await self._outlet.load_book(sorted(new)))
+
+    def _streams(self, wanted: Wanted) -> list[str]:
+        """Return the streams of these symbols, and the one of all mark prices."""
+        depth = self._settings.VENUE.depth_stream
+        return [
+            *map(kline_stream, wanted.symbols),
+            *map(book_ticker_stream, wanted.screened),
+            *(depth_stream(symbol, depth) for symbol in wanted.screened if depth),
+            MARK_PRICE_STREAM,
+        ]
 
     async def _write_closed(self) -> None:
         if not self._feed.has_closed:
@@ -256,7 +266,7 @@ class StreamWorker:
             self._metrics.add("aione_bars_written_total", finality=Finality(row[FINALITY_AT]).name.lower())
 
     async def _replay(self) -> None:
-        if self._rings.pending:
+        if self._rings.needs_replay:
             replayed = await self._rings.replay()
             log.info("%d bars that had waited for Redis are written", replayed)
 

@@ -99,12 +99,29 @@ class MarkPrice(
         return self.source_type is None or self.source_type == 1
 
 
-Data: TypeAlias = KlineEvent | BookTicker | MarkPrice | list[MarkPrice]
+class DepthUpdate(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag_field="e",
+    tag="depthUpdate",
+    rename={"event_ms": "E", "symbol": "s", "bids": "b", "asks": "a"},
+):
+    """The best levels of one symbol's book, best first: (price in quote per base, quantity in base)."""
+
+    event_ms: int
+    symbol: str
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+
+
+Data: TypeAlias = KlineEvent | BookTicker | MarkPrice | DepthUpdate | list[MarkPrice]
 
 EVENT_KINDS: Final[Mapping[type, str]] = {
     KlineEvent: "kline",
     BookTicker: "bookTicker",
     MarkPrice: "markPrice",
+    DepthUpdate: "depth",
     list: "markPrice",
 }
 """Type of decoded data -> stream kind, the label of ``ws_messages_total``."""
@@ -138,7 +155,7 @@ class _TypedProbe(msgspec.Struct):
 
 
 _DECODE: Final = msgspec.json.Decoder(Envelope, strict=False).decode
-_KNOWN: Final = frozenset({"kline", "bookTicker", "markPriceUpdate"})
+_KNOWN: Final = frozenset({"kline", "bookTicker", "markPriceUpdate", "depthUpdate"})
 
 
 def decode(payload: bytes) -> Envelope:
@@ -201,6 +218,17 @@ def book_ticker_stream(symbol: str) -> str:
     return f"{symbol.lower()}@bookTicker"
 
 
+def depth_stream(symbol: str, suffix: str) -> str:
+    """Return the stream of a symbol's best levels.
+
+    Examples
+    --------
+    >>> depth_stream("BTCUSDT", "depth20@500ms")
+    'btcusdt@depth20@500ms'
+    """
+    return f"{symbol.lower()}@{suffix}"
+
+
 MARK_PRICE_STREAM: Final = "!markPrice@arr@1s"
 
 
@@ -241,6 +269,7 @@ __all__ = [
     "MARK_PRICE_STREAM",
     "BookTicker",
     "Data",
+    "DepthUpdate",
     "Envelope",
     "Kline",
     "KlineEvent",
@@ -250,6 +279,7 @@ __all__ = [
     "book_ticker_stream",
     "control_message",
     "decode",
+    "depth_stream",
     "kline_stream",
     "stream_kind",
 ]

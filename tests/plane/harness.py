@@ -143,7 +143,8 @@ class Plane:
         self.clock = LoopClock(loop, START_MS)
         self.exchange = MemoryExchange(MARKET, self.clock, OPTIONS, loop.time)
         settings = load_settings(environ={})
-        changed = settings.VENUE.model_copy(update={"rest_url": "http://exchange", "ws_url": URL, **venue})
+        addresses = {"rest_url": "http://exchange", "ws_url": URL, "depth_stream": ""}
+        changed = settings.VENUE.model_copy(update={**addresses, **venue})
         self.settings = settings.model_copy(
             update={"VENUE": changed, "PRELOAD_1M_LOOKBACK_INIT": HISTORY, "VERIFY_INTERVAL_SEC": 600}
         )

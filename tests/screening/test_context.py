@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from aione.screening import context
 from aione.screening.context import (
     HISTORY,
     ContextSample,
@@ -51,3 +52,77 @@ def test_depth_median_of_an_even_number_of_known_samples():
     samples = [sample(n, bid=bid, ask=9.0) for n, bid in enumerate([4.0, 1.0, 3.0, 2.0])]
     samples.append(sample(9, symbol="BBBUSDT"))
     assert _depth_median(SYMBOLS, samples)[0] == 2.5
+
+
+# ── What a cycle makes of it ──
+
+
+NOW_MS = 10 * HOUR_MS
+BOOKS = {
+    "AAAUSDT": {
+        "bid": 99.0, "ask": 101.0, "quoted_ms": NOW_MS - 1000, "mark_price": 100.0, "funding_rate": 0.0001,
+        "marked_ms": NOW_MS - 2000, "depth_bid_quote": 5.0, "depth_ask_quote": 6.0, "depth_median_quote": 7.0,
+        "depth_ms": NOW_MS - 3000, "event_ms": NOW_MS - 1000,
+    },
+    "BBBUSDT": {"bid": 9.0, "ask": 11.0, "event_ms": NOW_MS - 4000, "mark_price": 10.0},
+}  # fmt: skip
+
+
+def test_depth_and_its_median_are_of_one_source():
+    samples = [sample(NOW_MS - n, bid=50.0 + n, ask=90.0, symbol="BBBUSDT") for n in range(3)]
+    depth = context._depth(SYMBOLS, BOOKS, samples, NOW_MS)
+    assert depth["depth_bid_quote"].tolist() == [5.0, 50.0]
+    assert depth["depth_median_quote"].tolist() == [7.0, 51.0]
+    assert depth["depth_age_ms"].tolist() == [3000.0, 0.0]
+    late = NOW_MS + context.DEPTH_LIFE_MS
+    depth = context._depth(SYMBOLS, BOOKS, samples, int(late))
+    assert np.isnan(depth["depth_median_quote"][0]), "too old, and no refresh knows the symbol"
+    assert depth["depth_median_quote"][1] == 51.0
+    assert np.isnan(context._depth(SYMBOLS, BOOKS, samples, NOW_MS + 3 * HOUR_MS)["depth_bid_quote"]).all()
+
+
+def test_open_interest_is_the_polled_one_while_it_is_fresh():
+    polled = {"AAAUSDT": {"open_interest": 12.0, "at_ms": NOW_MS - 60_000, "samples": [[NOW_MS - 1_800_000, 10.0]]}}
+    samples = [sample(NOW_MS - 5, 1000.0, symbol="BBBUSDT"), sample(NOW_MS - HOUR_MS, 800.0, symbol="BBBUSDT")]
+    found = context._open_interest(SYMBOLS, polled, samples, np.array([100.0, 10.0]), NOW_MS)
+    assert found["open_interest_quote"].tolist() == [1200.0, 1000.0]
+    assert found["open_interest_change_frac"] == pytest.approx([0.2, 0.25])
+    assert found["open_interest_age_ms"].tolist() == [60_000.0, 5.0]
+    later = context._open_interest(SYMBOLS, polled, samples, np.array([100.0, 10.0]), NOW_MS + HOUR_MS)
+    assert np.isnan(later["open_interest_quote"]).all(), "what is too old is not known"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (None, np.nan),
+        ({"open_interest": 2.0, "at_ms": NOW_MS, "samples": []}, np.nan),
+        ({"open_interest": 2.0, "at_ms": NOW_MS, "samples": [[NOW_MS - 60_000, 1.0]]}, np.nan),
+        ({"open_interest": 2.0, "at_ms": NOW_MS, "samples": [[NOW_MS - 2 * HOUR_MS, 9.0]]}, np.nan),
+        (
+            {"open_interest": 2.0, "at_ms": NOW_MS, "samples": [[NOW_MS - 2 * HOUR_MS, 9.0], [NOW_MS - HOUR_MS, 1.0]]},
+            1.0,
+        ),
+        ({"open_interest": 2.0, "at_ms": NOW_MS, "samples": [[NOW_MS - HOUR_MS, 0.0]]}, np.nan),
+    ],
+)
+def test_a_change_needs_a_sample_of_the_last_hour_that_is_old_enough(row, expected):
+    np.testing.assert_equal(context._polled_change(row, NOW_MS), expected)
+
+
+async def test_every_value_has_its_age_and_what_is_too_old_is_unknown(screened):
+    symbols = (await screened.states.load_prefilter()).symbols
+    infos = {info.symbol: info for info in (await screened.states.load_universe()).infos}
+    prefilter = await screened.states.load_prefilter()
+    now_ms = screened.now_ms()
+    panel = await screened.minute_rings.load(symbols, now_ms // 60_000 * 60_000 - 60_000, 5)
+    fresh = await context.market_snapshot(screened, panel, infos, prefilter, now_ms)
+    for name in ("bid", "mark_price", "depth_bid_quote", "open_interest_quote"):
+        assert np.isfinite(getattr(fresh, name)).all()
+    for name in ("book_age_ms", "mark_age_ms", "depth_age_ms", "open_interest_age_ms"):
+        assert (getattr(fresh, name) >= 0).all()
+        assert (getattr(fresh, name) < 60_000).all()
+    old = await context.market_snapshot(screened, panel, infos, prefilter, now_ms + HOUR_MS)
+    for name in ("bid", "spread_frac", "mark_price", "funding_rate", "depth_median_quote", "open_interest_quote"):
+        assert np.isnan(getattr(old, name)).all()
+    assert (old.book_age_ms >= HOUR_MS).all()

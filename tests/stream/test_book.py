@@ -6,9 +6,11 @@ import statistics
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aione.stream.book import SPREAD_SAMPLES, BookBoard, BookEntry
-from aione.venue.stream_wire import BookTicker, MarkPrice
+from aione.venue.stream_wire import BookTicker, DepthUpdate, MarkPrice
 
 MINUTE = 60_000
 
@@ -27,7 +29,9 @@ def entries(board):
 def test_an_entry_holds_the_newest_quote_and_mark(board):
     board.take_quote(BookTicker(1000, "BTCUSDT", 99.0, 101.0))
     board.take_marks([MarkPrice(1500, "BTCUSDT", 100.5, "0.0001", 1)])
-    assert entries(board) == {"BTCUSDT": BookEntry(99.0, 101.0, 0.02, 100.5, 0.0001, 1500)}
+    assert entries(board) == {
+        "BTCUSDT": BookEntry(99.0, 101.0, 0.02, 100.5, 0.0001, 1500, quoted_ms=1000, marked_ms=1500)
+    }
     assert entries(board) == {}
 
 
@@ -91,3 +95,80 @@ def test_following_other_symbols_says_which_have_gone_and_keeps_the_rest(board):
     assert board.follow(["BTCUSDT", "SOLUSDT"]) == ["ETHUSDT"]
     assert list(entries(board)) == ["BTCUSDT"]
     assert board.entry("SOLUSDT") == BookEntry()
+
+
+# ── Depth ──
+
+
+def depth(event_ms, bid=100.0, quantity=2.0, symbol="BTCUSDT"):
+    bids = [(bid, quantity), (bid * 0.996, quantity), (bid * 0.9, 1e9)]
+    asks = [(bid * 1.0002, quantity), (bid * 1.2, 1e9)]
+    return DepthUpdate(event_ms, symbol, bids, asks)
+
+
+def test_depth_is_what_rests_near_mid_and_is_compared_with_its_own_median(board):
+    for minute in range(5):
+        board.take_depth(depth(minute * 60_000 + 7, quantity=2.0 + minute))
+    entry = board.entry("BTCUSDT")
+    assert entry.depth_bid_quote == pytest.approx(6.0 * (100.0 + 99.6))
+    assert entry.depth_ask_quote == pytest.approx(6.0 * 100.02)
+    assert entry.depth_median_quote == pytest.approx(4.0 * 100.02)
+    assert (entry.depth_ms, entry.quoted_ms, entry.event_ms) == (240_007, 0, 240_007)
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks"),
+    [
+        ([], [(1.0, 1.0)]),
+        ([(1.0, 1.0)], []),
+        ([(2.0, 1.0)], [(1.0, 1.0)]),
+        ([(1.0, float("nan"))], [(1.001, 1.0)]),
+        ([(1.0, -5.0)], [(1.001, 1.0)]),
+        ([(0.0, 1.0)], [(2.0, 1.0)]),
+    ],
+)
+def test_a_book_that_cannot_be_true_is_refused(board, bids, asks):
+    board.take_depth(DepthUpdate(1000, "BTCUSDT", bids, asks))
+    assert board.entry("BTCUSDT") == BookEntry()
+    assert board.refused == 1
+
+
+def test_what_was_usual_before_a_restart_is_taken_over_and_gives_way_to_what_is_seen(board):
+    board.restore({"BTCUSDT": {"spread_median_frac": 0.01, "depth_median_quote": 500.0}, "STRANGE": {}})
+    entry = board.entry("BTCUSDT")
+    assert (entry.spread_median_frac, entry.depth_median_quote, entry.bid) == (0.01, 500.0, None)
+    for minute in range(60):
+        board.take_depth(depth(minute * 60_000))
+    assert board.entry("BTCUSDT").depth_median_quote == pytest.approx(200.04)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["quote", "mark", "depth"]),
+        st.integers(1, 400_000),
+        st.sampled_from(["BTCUSDT", "ETHUSDT", "STRANGE"]),
+        st.sampled_from([100.0, 50.0, 0.0, -1.0, float("nan"), float("inf")]),
+    ),
+    max_size=60,
+)
+
+
+@given(events=EVENTS)
+def test_no_order_of_events_makes_an_entry_older_crossed_or_another_symbols(events):
+    board = BookBoard()
+    board.follow(["BTCUSDT", "ETHUSDT"])
+    for kind, event_ms, symbol, price in events:
+        before = {name: board.entry(name) for name in ("BTCUSDT", "ETHUSDT")}
+        if kind == "quote":
+            board.take_quote(BookTicker(event_ms, symbol, price, price * 1.01))
+        elif kind == "mark":
+            board.take_marks([MarkPrice(event_ms, symbol, price, "0.0001", 1)])
+        else:
+            board.take_depth(DepthUpdate(event_ms, symbol, [(price, 1.0)], [(price * 1.01, 1.0)]))
+        for name, old in before.items():
+            new = board.entry(name)
+            assert new == old or name == symbol
+            for moment in ("event_ms", "quoted_ms", "marked_ms", "depth_ms"):
+                assert getattr(new, moment) >= getattr(old, moment)
+            assert new.bid is None or 0 < new.bid <= new.ask < float("inf")
+            assert new.depth_bid_quote is None or new.depth_bid_quote >= 0

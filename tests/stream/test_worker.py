@@ -23,7 +23,7 @@ from config.models import VenueParams
 
 MINUTE = 60_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
-STREAMS = 2 * len(SYMBOLS) + 1
+STREAMS = 3 * len(SYMBOLS) + 1
 
 
 async def assert_equal_to_exchange(exchange, start_ms=None):
@@ -61,7 +61,7 @@ async def test_closed_bars_forming_bars_and_book_are_current(start):
     assert entry["mark_price"] == pytest.approx(entry["bid"], rel=0.01)
     assert 0 <= entry["spread_median_frac"] < 0.01
     assert abs(entry["funding_rate"]) < 0.01
-    assert (status["connections"], status["streams"], status["silent"]) == (3, {"proven": STREAMS}, [])
+    assert (status["connections"], status["streams"], status["silent"]) == (4, {"proven": STREAMS}, [])
     assert status["messages"] > 0
     assert status["bars_written"] >= len(SYMBOLS)
     assert exchange.metrics.value("ws_messages_total", kind="kline") > 0
@@ -157,14 +157,14 @@ async def test_it_follows_the_symbols_that_the_flows_leave(start):
         await exchange.until(lambda: exchange.all_proven(bars_only))
         assert (await exchange.status())["connections"] == -(-len(universe.symbols) // 2) + 1
         await exchange.screen(["BTCUSDT", "SOLUSDT", "XRPUSDT"])
-        await exchange.until(lambda: exchange.all_proven(7))
+        await exchange.until(lambda: exchange.all_proven(10))
         await exchange.screen(["BTCUSDT", "ETHUSDT"])
-        await exchange.until(lambda: exchange.all_proven(5))
+        await exchange.until(lambda: exchange.all_proven(7))
         await exchange.until(lambda: exchange.redis.hexists("aione:book", "ETHUSDT"))
         assert not await exchange.redis.hexists("aione:book", "SOLUSDT")
         await exchange.redis.set("aione:prefilter", b"{broken")
         await exchange.until(lambda: exchange.metrics.value("aione_errors_total", kind="reading_the_symbols") > 0)
-        assert await exchange.all_proven(5), "what cannot be read changes nothing"
+        assert await exchange.all_proven(7), "what cannot be read changes nothing"
         await exchange.until(lambda: exchange.is_complete(["BTCUSDT", "ETHUSDT"]))
 
 
@@ -172,13 +172,13 @@ async def test_a_connection_is_replaced_before_its_end_without_a_gap_in_its_data
     exchange = await start(connection_life_s=1.5)
     await exchange.screen(["BTCUSDT"])
     async with exchange.running():
-        await exchange.until(lambda: exchange.all_proven(3))
+        await exchange.until(lambda: exchange.all_proven(4))
 
         async def rotated():
             return (await exchange.status())["rotations"] >= 2
 
         await exchange.until(rotated)
-        await exchange.until(lambda: exchange.all_proven(3))
+        await exchange.until(lambda: exchange.all_proven(4))
         status = await exchange.status()
         assert (status["reconnects"], status["errors"]) == (0, {})
         await exchange.until(lambda: exchange.is_complete(["BTCUSDT"]))
@@ -240,7 +240,8 @@ async def test_a_route_table_without_bars_is_refused(start):
 
 async def test_an_unrouted_address_is_found_out(start):
     """The un-prefixed address acknowledges market streams and never delivers."""
-    routes = {"kline": "/stream", "markPrice": "/market/stream", "bookTicker": "/public/stream"}
+    public = "/public/stream"
+    routes = {"kline": "/stream", "markPrice": "/market/stream", "bookTicker": public, "depth": public}
     exchange = await start(routes=routes, stale_after_s=1.0)
     await exchange.screen(["BTCUSDT"])
     async with exchange.running():

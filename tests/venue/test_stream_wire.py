@@ -123,7 +123,7 @@ def test_a_control_message_is_what_the_exchange_expects():
 
 def test_recorded_messages_of_the_exchange_decode(recordings):
     """Every bar and book ticker of half a minute of the real exchange, against the json module."""
-    kinds = {"kline": 0, "bookTicker": 0}
+    kinds = {"kline": 0, "bookTicker": 0, "depthUpdate": 0}
     for line in (recordings / "binance-raw-2021-07" / "BINANCE_FUTURES.ws.1.0").read_text().splitlines():
         _, _, text = line.partition(": ")
         if not text.startswith('{"stream"'):
@@ -140,6 +140,9 @@ def test_recorded_messages_of_the_exchange_decode(recordings):
             assert data.bar.close == float(bar["c"])
             assert data.bar.taker_buy_volume == float(bar["V"])
             assert data.bar.is_closed is bar["x"]
+        elif plain["e"] == "depthUpdate":
+            assert data.bids == [(float(price), float(quantity)) for price, quantity in plain["b"]]
+            assert data.asks == [(float(price), float(quantity)) for price, quantity in plain["a"]]
         else:
             assert (data.symbol, data.bid, data.ask) == (plain["s"], float(plain["b"]), float(plain["a"]))
     assert min(kinds.values()) > 10
