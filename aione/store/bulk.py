@@ -12,7 +12,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from io import BufferedReader
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import redis.asyncio as aioredis
