@@ -75,7 +75,7 @@ class BulkReader:
         OSError
             It does not answer.
         """
-        with self._connected() as link, cast(BufferedReader, link.makefile("rb", buffering=BUFFER_BYTES)) as replies:
+        with self._connected() as link, cast("BufferedReader", link.makefile("rb", buffering=BUFFER_BYTES)) as replies:
             for command in self._greeting():
                 link.sendall(command)
                 if not replies.readline(LONGEST_LINE).startswith(b"+OK"):

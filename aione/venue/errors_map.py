@@ -93,7 +93,7 @@ def reply_error(status: int, headers: Mapping[str, str], body: bytes, *, what: s
 def _error_body(body: bytes) -> tuple[int | None, str]:
     try:
         error = msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, " ".join(body[:120].decode("utf-8", "replace").split())
     return error.code, error.msg
 

@@ -178,7 +178,7 @@ def decode(payload: bytes) -> Envelope:
     """
     try:
         envelope = _DECODE(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _explain(payload, error) from error
     if envelope.data is None and envelope.id is None and envelope.error is None:
         raise MalformedReply(f"a message holds data, id or error, was {payload[:80]!r}")
@@ -192,7 +192,7 @@ class UnknownEvent(MalformedReply):
 def _explain(payload: bytes, error: Exception) -> MalformedReply:
     try:
         event = msgspec.json.decode(payload, type=_TypedProbe).data.e
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         event = None
     if event is not None and event not in _KNOWN:
         return UnknownEvent(f"event type must be one of {sorted(_KNOWN)}, was {event!r}")

@@ -120,7 +120,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T], *, what: str) -> T:
     """
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise MalformedReply(f"{what}: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TruncatedReply(f"{what}: {len(body)} bytes that are not whole JSON: {error}") from error
