@@ -48,29 +48,42 @@ class BarFeed:
     # ── In ──
 
     def take(self, bar: Kline) -> bool:
-        """Take one push; return whether a closed bar is now to be written."""
+        """Take one push; return whether a closed bar is now to be written.
+
+        Nearly every push only grows the forming bar. It is looked at closely (`is_sound`) when it is given out, and
+        when anything depends on it: its end, or the first push of a minute.
+        """
+        symbol, open_ms = bar.symbol, bar.open_time_ms
+        forming = self._forming.get(symbol)
+        if forming is not None and forming.open_time_ms == open_ms and not bar.is_closed:
+            self._forming[symbol] = bar
+            self._changed.add(symbol)
+            return False
         if not is_sound(bar):
             self.refused += 1
             return False
-        symbol, open_ms = bar.symbol, bar.open_time_ms
         if bar.is_closed:
-            self._close(bar, Finality.STREAM_CLOSED)
-            self._closed_ms[symbol] = max(open_ms, self._closed_ms.get(symbol, 0))
-            forming = self._forming.get(symbol)
-            if forming is not None and forming.open_time_ms <= open_ms:
-                del self._forming[symbol]
-                self._changed.discard(symbol)
-            return True
-        if open_ms <= self._closed_ms.get(symbol, 0):
-            return False
-        forming = self._forming.get(symbol)
-        if forming is not None and forming.open_time_ms > open_ms:
+            return self._end(bar, forming)
+        if open_ms <= self._closed_ms.get(symbol, 0) or (forming is not None and forming.open_time_ms > open_ms):
             return False
         self._forming[symbol] = bar
         self._changed.add(symbol)
-        if forming is None or forming.open_time_ms == open_ms:
+        if forming is None:
+            return False
+        if not is_sound(forming):
+            self.refused += 1
             return False
         self._close(forming, Finality.SUCCESSOR_SEEN)
+        return True
+
+    def _end(self, bar: Kline, forming: Kline | None) -> bool:
+        """Take the closing push of a bar."""
+        symbol, open_ms = bar.symbol, bar.open_time_ms
+        self._close(bar, Finality.STREAM_CLOSED)
+        self._closed_ms[symbol] = max(open_ms, self._closed_ms.get(symbol, 0))
+        if forming is not None and forming.open_time_ms <= open_ms:
+            del self._forming[symbol]
+            self._changed.discard(symbol)
         return True
 
     def forget(self, symbols: Iterable[str]) -> None:
@@ -116,9 +129,10 @@ class BarFeed:
     def forming(self) -> dict[str, bytes]:
         """Return the forming bars that changed, each as one `BAR_RECORD`, and start afresh."""
         changed, self._changed = self._changed, set()
-        if not changed:
+        symbols = [symbol for symbol in sorted(changed) if is_sound(self._forming[symbol])]
+        self.refused += len(changed) - len(symbols)
+        if not symbols:
             return {}
-        symbols = sorted(changed)
         records = np.array([row(self._forming[symbol], Finality.PROVISIONAL) for symbol in symbols], BAR_RECORD)
         return {symbol: records[at].tobytes() for at, symbol in enumerate(symbols)}
 

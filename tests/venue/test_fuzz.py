@@ -141,7 +141,7 @@ def test_reordered_and_repeated_messages_close_every_bar_once_with_its_own_numbe
             **VALID[0]["data"]["k"],
             "t": NOW + number // 2 * MINUTE,
             "x": number % 2 == 1,
-            "c": f"{100 + number}.00",
+            "c": f"{100 + number / 2}",
         }
         sent.append(json.dumps({"stream": STREAMS[0], "data": {**VALID[0]["data"], "k": bar}}).encode())
     _, feed, _, _ = deliver([sent[at] for at in [*order, *repeats]])
