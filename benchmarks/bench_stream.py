@@ -1,25 +1,30 @@
-"""What one bar message costs, from the bytes to the bar that waits to be written, beside the usual way.
+"""What one bar message costs, from the socket to the bar that waits to be written, beside two other clients.
 
-    python benchmarks/bench_stream.py [messages]
+    python benchmarks/bench_stream.py [--messages 200000] [--rounds 5] [--cryptofeed PYTHON] [--json]
 
-Two measurements, each of ours (msgspec structs, session, picows) and of the usual client (``json``, a dict a symbol,
-``websockets``) in turn on the same messages:
+Three sides on the same messages, in turns, each round: ours (picows, msgspec, `Session`, `BarFeed`), the usual way
+(``websockets`` and ``json``, a dict a symbol), and cryptofeed (`peer_cryptofeed.py`, in the interpreter that has it).
 
-1. decode and apply: no socket, one thread, CPU time a message;
-2. over a loopback socket: messages a second and CPU time a message of the receiving process. The sender is another
-   process and the same for both.
+1. ``memory``: decode and apply, one thread, no socket.
+2. ``flood``: over a loopback socket as fast as the side can: messages a second, and CPU time a message.
+3. ``paced``: 5,000 messages a second, each in a packet of its own: CPU time a message, with the loop's wake-up in it.
+
+The sender is a process of its own and costs next to nothing while it floods. Medians of the rounds.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-import logging
-import multiprocessing
+import os
+import statistics
+import subprocess
 import sys
 import time
+from pathlib import Path
 
-from picows import WSListener, WSMsgType, ws_create_server
+from stream_messages import messages, sender, streams
 from websockets.asyncio.client import connect
 
 from aione.stream.bars import BarFeed
@@ -27,32 +32,9 @@ from aione.venue.session import Session
 from aione.venue.socket import SessionSocket
 from config.models import VenueParams
 
-SYMBOLS = 200
-MINUTE = 60_000
-
-
-def messages(count):
-    """Return ``count`` combined kline messages of `SYMBOLS` symbols, a minute every 240 pushes of a symbol."""
-    made = []
-    for at in range(count):
-        symbol = f"COIN{at % SYMBOLS:03d}USDT"
-        turn = at // SYMBOLS
-        open_ms = 1_700_000_040_000 + turn // 240 * MINUTE
-        close = f"{100 + at % 97 / 10:.4f}"
-        made.append(
-            (
-                f'{{"stream":"{symbol.lower()}@kline_1m","data":{{"e":"kline","E":{open_ms + turn % 240 * 250},'
-                f'"s":"{symbol}","k":{{"t":{open_ms},"T":{open_ms + MINUTE - 1},"s":"{symbol}","i":"1m",'
-                f'"f":4961273001,"L":4961275123,"o":"104.2000","c":"{close}","h":"110.1000","l":"99.9000",'
-                f'"v":"10342.551","n":2123,"x":{"true" if turn % 240 == 239 else "false"},"q":"1077693.8142",'
-                f'"V":"5210.118","Q":"542894.2956","B":"0"}}}}}}'
-            ).encode()
-        )
-    return made
-
-
-def streams():
-    return [f"coin{at:03d}usdt@kline_1m" for at in range(SYMBOLS)]
+HERE = Path(__file__).parent
+PACE = 5_000
+PACED_SECONDS = 4
 
 
 class Ours:
@@ -72,6 +54,20 @@ class Ours:
         event = self.session.received(payload, time.monotonic())
         if event is not None:
             self.deliver(event)
+
+    async def over_a_socket(self, url, count):
+        self.session.url = url
+        run = asyncio.create_task(SessionSocket(self.session, self.deliver).run())
+        while not self.seen:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        before, began, cpu = self.seen, time.perf_counter(), time.process_time()
+        while self.seen < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        share = count / (count - before)
+        took, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+        return took * share, cpu_s * share
 
 
 class Usual:
@@ -96,102 +92,102 @@ class Usual:
             self.closed[k["s"], before[0]] = before
         self.forming[k["s"]] = bar
 
+    async def over_a_socket(self, url, count):
+        async with connect(url, compression=None, max_queue=1024) as connection:
+            await connection.send(json.dumps({"method": "SUBSCRIBE", "params": streams(), "id": 1}))
+            await connection.recv()
+            began, cpu = time.perf_counter(), time.process_time()
+            async for payload in connection:
+                self.take(payload)
+                if self.seen >= count:
+                    break
+            return time.perf_counter() - began, time.process_time() - cpu
+
 
 def in_memory(side, made):
-    start = time.process_time()
+    began, cpu = time.perf_counter(), time.process_time()
     for payload in made:
         side.take(payload)
-    return (time.process_time() - start) / len(made) * 1e6
+    return time.perf_counter() - began, time.process_time() - cpu
 
 
-# ── Over a socket ──
+# ── The sides, each a call of (measurement, messages) -> (seconds, CPU seconds) ──
 
 
-def sender(port, count):
-    """Send the messages to whoever subscribes, as fast as they are taken."""
-
-    class Peer(WSListener):
-        made = messages(count)
-
-        def on_ws_frame(self, transport, frame):
-            if frame.msg_type == WSMsgType.TEXT:
-                transport.send(WSMsgType.TEXT, b'{"result":null,"id":1}')
-                self.task = asyncio.get_running_loop().create_task(self.flood(transport))
-
-        async def flood(self, transport):
-            for at, payload in enumerate(self.made):
-                transport.send(WSMsgType.TEXT, payload)
-                if at % 100 == 0:
-                    while transport.underlying_transport.get_write_buffer_size() > 1 << 20:  # noqa: ASYNC110
-                        await asyncio.sleep(0.0005)
-                    await asyncio.sleep(0)
-
-    logging.getLogger("picows").setLevel(logging.ERROR)
-
-    async def serve():
-        server = await ws_create_server(lambda _request: Peer(), "127.0.0.1", 0)
-        port.value = server.sockets[0].getsockname()[1]
-        await asyncio.sleep(600)
-
-    asyncio.run(serve())
+def ours(what, count, made):
+    if what == "memory":
+        return in_memory(Ours(), made)
+    with sender(count, PACE if what == "paced" else 0) as url:
+        return asyncio.run(Ours().over_a_socket(url, count))
 
 
-async def until(count, side):
-    while side.seen < count:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+def usual(what, count, made):
+    if what == "memory":
+        return in_memory(Usual(), made)
+    with sender(count, PACE if what == "paced" else 0) as url:
+        return asyncio.run(Usual().over_a_socket(url, count))
 
 
-async def socket_ours(port, count):
-    side = Ours(f"ws://127.0.0.1:{port}/market/stream")
-    side.session.want(streams()[:SYMBOLS], 0.0)
-    run = asyncio.create_task(SessionSocket(side.session, side.deliver).run())
-    start, cpu = time.perf_counter(), time.process_time()
-    await until(count, side)
-    took, cpu = time.perf_counter() - start, time.process_time() - cpu
-    run.cancel()
-    await asyncio.gather(run, return_exceptions=True)
-    return took, cpu
+def cryptofeed(python):
+    def run(what, count, _made):
+        def ask(where):
+            command = [python, str(HERE / "peer_cryptofeed.py"), where, str(count)]
+            said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            return said["seconds"], said["cpu_s"]
+
+        if what == "memory":
+            return ask("memory")
+        with sender(count, PACE if what == "paced" else 0) as url:
+            return ask(url)
+
+    return run
 
 
-async def socket_usual(port, count):
-    side = Usual()
-    async with connect(f"ws://127.0.0.1:{port}/market/stream", compression=None, max_queue=1024) as connection:
-        await connection.send(json.dumps({"method": "SUBSCRIBE", "params": streams(), "id": 1}))
-        start, cpu = time.perf_counter(), time.process_time()
-        async for payload in connection:
-            side.take(payload)
-            if side.seen >= count:
-                break
-        return time.perf_counter() - start, time.process_time() - cpu
-
-
-def with_sender(receive, count):
-    port = multiprocessing.Value("i", 0)
-    process = multiprocessing.Process(target=sender, args=(port, count), daemon=True)
-    process.start()
-    while port.value == 0:
-        time.sleep(0.01)
-    try:
-        return asyncio.run(receive(port.value, count))
-    finally:
-        process.terminate()
-        process.join()
+def measure(sides, count, rounds):
+    """Return {measurement: {side: {"us": CPU us a message, "per_s": messages a second}}}, medians of the rounds."""
+    facts = {}
+    for what, number in (("memory", count), ("flood", count), ("paced", PACE * PACED_SECONDS)):
+        made = messages(number)
+        found = {name: [] for name in sides}
+        for _ in range(rounds):
+            for name, run in sides.items():
+                found[name].append(run(what, number, made))
+        facts[what] = {
+            name: {
+                "us": statistics.median(cpu for _, cpu in rows) / number * 1e6,
+                "us_spread": [f(cpu for _, cpu in rows) / number * 1e6 for f in (min, max)],
+                "per_s": number / statistics.median(took for took, _ in rows),
+            }
+            for name, rows in found.items()
+        }
+    return facts
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    made = messages(count)
-    best = {}
-    for name, make in (("ours", Ours), ("json + dict", Usual)) * 3:
-        best[name] = min(best.get(name, 1e9), in_memory(make(), made))
-    print(f"decode and apply, {count} messages, best of 3:")
-    for name, microseconds in best.items():
-        print(f"  {name:22} {microseconds:6.2f} us a message")
-    print(f"  ratio {best['json + dict'] / best['ours']:.1f}")
-    print("over a loopback socket:")
-    for name, receive in (("ours (picows)", socket_ours), ("websockets + json", socket_usual)):
-        took, cpu = with_sender(receive, count)
-        print(f"  {name:22} {count / took:9,.0f} messages/s, {cpu / count * 1e6:6.2f} us CPU a message")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cryptofeed", default=os.environ.get("CRYPTOFEED_PYTHON"), help="interpreter that has it")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    sides = {"ours": ours, "websockets + json": usual}
+    if options.cryptofeed:
+        sides["cryptofeed"] = cryptofeed(options.cryptofeed)
+    else:
+        print("cryptofeed is not measured: name its interpreter with --cryptofeed", file=sys.stderr)
+    facts = measure(sides, options.messages, options.rounds)
+    if options.json:
+        print(json.dumps(facts))
+        return
+    for what, rows in facts.items():
+        print(f"{what}, median of {options.rounds} rounds:")
+        for name, row in rows.items():
+            ratio = row["us"] / rows["ours"]["us"]
+            low, high = row["us_spread"]
+            print(
+                f"  {name:20} {row['us']:6.2f} us CPU a message ({low:.2f} to {high:.2f}), {ratio:4.1f} x ours;"
+                f" {row['per_s']:9,.0f} messages/s"
+            )
 
 
 if __name__ == "__main__":

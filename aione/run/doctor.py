@@ -65,7 +65,10 @@ async def _one(part: str, check: Check) -> Sequence[Finding]:
     except TimeoutError:
         return [Finding(part, Health.FAIL, f"no answer within {CHECK_WITHIN_S:g} s", f"look at the log of {part}")]
     except (AioneError, OSError) as error:
-        return [Finding(part, Health.FAIL, str(error), "start it, or correct its address")]
+        return [Finding(part, Health.FAIL, str(error) or repr(error), "start it, or correct its address")]
+    except Exception as error:  # noqa: BLE001  # what stands there was written by others, and no part hides another
+        text = f"what is there cannot be judged: {error!r}"
+        return [Finding(part, Health.FAIL, text, "run one version of everything; if it stays so, report it")]
 
 
 def as_text(findings: Sequence[Finding], *, is_coloured: bool) -> str:

@@ -58,7 +58,7 @@ class MemoryRings:
         written = Written()
         for symbol, runs in plan.items():
             if symbol not in self._rings and runs:
-                self._rings[symbol] = np.zeros(self.layout.capacity, BAR_RECORD)
+                self._rings[symbol] = _empty_ring(self.layout.capacity)
             for slot, run in runs:
                 written += self._put(symbol, slot, run)
         return written
@@ -126,6 +126,13 @@ def _outcome(new: Records, held: Records) -> tuple[B1, B1]:
     wins: B1 = (new["open_time_ms"] > held["open_time_ms"]) | (is_same & (surer | (equal & tells)))
     corrects: B1 = wins & is_same & differs & (held["finality"] >= Finality.STREAM_CLOSED)
     return wins, corrects
+
+
+def _empty_ring(capacity: int) -> Records:
+    """Return a ring whose memory is taken at once, so that a process does not grow for as long as a ring fills."""
+    ring = np.empty(capacity, BAR_RECORD)
+    ring.view(np.uint8)[:] = 0
+    return ring
 
 
 def _raw(records: Records) -> NDArray[np.uint8]:

@@ -48,21 +48,22 @@ class UnifiedDataStore:
     def for_worker(cls, redis: aioredis.Redis, settings: Settings, data_dir: Path | None) -> Self:
         """Return the store of a long process: minutes in RAM too, and what Redis lacks is buffered and archived."""
         archive = None if data_dir is None else BarArchive(data_dir)
-        timeframe = settings.DEFAULT_TIMEFRAME
-        shared = BarRings(redis, timeframe)
-        minutes = TieredRings(shared, memory=MemoryRings(timeframe), archive=archive, is_buffering=True)
-        daily = BarRings(redis, DAILY)
         every_s = settings.ARCHIVE_INTERVAL_SEC
+        shared, daily = _rings(redis, settings, settings.DEFAULT_TIMEFRAME), _rings(redis, settings, DAILY)
+        memory = MemoryRings(shared.timeframe)
+        minutes = TieredRings(shared, memory=memory, archive=archive, is_buffering=True, archive_behind_s=every_s)
+        days = TieredRings(daily, archive=archive, archive_behind_s=every_s)
         archivers = () if archive is None else (Archiver(shared, archive, every_s), Archiver(daily, archive, every_s))
-        states = StateStore(redis, ttl_s=settings.REDIS_CACHE_TTL)
-        return cls(minutes, TieredRings(daily, archive=archive), states, archivers)
+        return cls(minutes, days, StateStore(redis, ttl_s=settings.REDIS_CACHE_TTL), archivers)
 
     @classmethod
     def for_flow(cls, redis: aioredis.Redis, settings: Settings, data_dir: Path | None) -> Self:
         """Return the store of a run that ends soon: Redis is what processes share, the disk fills what it lacks."""
         archive = None if data_dir is None else BarArchive(data_dir)
-        minutes = TieredRings(BarRings(redis, settings.DEFAULT_TIMEFRAME), archive=archive)
-        days = TieredRings(BarRings(redis, DAILY), archive=archive)
+        behind_s = settings.ARCHIVE_INTERVAL_SEC
+        shared, daily = _rings(redis, settings, settings.DEFAULT_TIMEFRAME), _rings(redis, settings, DAILY)
+        minutes = TieredRings(shared, archive=archive, archive_behind_s=behind_s)
+        days = TieredRings(daily, archive=archive, archive_behind_s=behind_s)
         return cls(minutes, days, StateStore(redis, ttl_s=settings.REDIS_CACHE_TTL))
 
     def report(self) -> dict[str, Any]:
@@ -87,6 +88,10 @@ class UnifiedDataStore:
         await self.minutes.replay()
         for archiver in self.archivers:
             await archiver.run_once(symbols, now_ms)
+
+
+def _rings(redis: aioredis.Redis, settings: Settings, timeframe: str) -> BarRings:
+    return BarRings(redis, timeframe, ttl_s=settings.INTERVAL_TTL_MAP[timeframe])
 
 
 __all__ = ["UnifiedDataStore"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import inf
 from typing import Any, Final, TypeAlias
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from aione.panel.bars import BAR_RECORD, MINUTE_MS, Finality, Source
 from aione.venue.stream_wire import Kline
+from aione.venue.wire_bars import MICROSECONDS_FROM
 
 INTERVAL: Final = "1m"
 BUFFERED_BARS: Final = 50_000
 ROUNDING: Final = 1e-9
+LEAD_MS: Final = 30_000
+"""A bar that opens so long after now is not believed: it would keep its slot until it is true."""
 MAX_TRADES: Final = 2**32
 
 Row: TypeAlias = tuple[Any, ...]
@@ -34,15 +37,24 @@ class BarFeed:
     limit : int
         Closed bars held while they cannot be written; above it the oldest are dropped and counted. REST fills what
         was dropped.
+    now_ms : callable, optional
+        The exchange's time; without it no bar is too far ahead.
+
+    Attributes
+    ----------
+    refused : int
+        Bars that cannot be true (`is_sound`), are ahead of time, or of a symbol that is not followed.
     """
 
-    def __init__(self, limit: int = BUFFERED_BARS) -> None:
+    def __init__(self, limit: int = BUFFERED_BARS, *, now_ms: Callable[[], float] = lambda: inf) -> None:
         self.dropped = 0
         self.refused = 0
         self._limit = limit
+        self._now_ms = now_ms
+        self._followed: frozenset[str] | None = None
         self._forming: dict[str, Kline] = {}
         self._closed_ms: dict[str, int] = {}
-        self._changed: set[str] = set()
+        self._given: dict[str, Kline] = {}
         self._closed: dict[tuple[str, int], Row] = {}
 
     # ── In ──
@@ -57,9 +69,8 @@ class BarFeed:
         forming = self._forming.get(symbol)
         if forming is not None and forming.open_time_ms == open_ms and not bar.is_closed:
             self._forming[symbol] = bar
-            self._changed.add(symbol)
             return False
-        if not is_sound(bar):
+        if not (is_sound(bar) and self._is_expected(bar)):
             self.refused += 1
             return False
         if bar.is_closed:
@@ -67,7 +78,6 @@ class BarFeed:
         if open_ms <= self._closed_ms.get(symbol, 0) or (forming is not None and forming.open_time_ms > open_ms):
             return False
         self._forming[symbol] = bar
-        self._changed.add(symbol)
         if forming is None:
             return False
         if not is_sound(forming):
@@ -76,28 +86,34 @@ class BarFeed:
         self._close(forming, Finality.SUCCESSOR_SEEN)
         return True
 
+    def _is_expected(self, bar: Kline) -> bool:
+        is_followed = self._followed is None or bar.symbol in self._followed
+        return is_followed and bar.open_time_ms <= self._now_ms() + LEAD_MS
+
     def _end(self, bar: Kline, forming: Kline | None) -> bool:
         """Take the closing push of a bar."""
         symbol, open_ms = bar.symbol, bar.open_time_ms
         self._close(bar, Finality.STREAM_CLOSED)
         self._closed_ms[symbol] = max(open_ms, self._closed_ms.get(symbol, 0))
         if forming is not None and forming.open_time_ms <= open_ms:
-            del self._forming[symbol]
-            self._changed.discard(symbol)
+            self._forget(symbol)
         return True
 
     def forget(self, symbols: Iterable[str]) -> None:
         """Forget forming bars whose pushes have stopped: their last push says nothing of their end."""
         for symbol in symbols:
-            self._forming.pop(symbol, None)
-            self._changed.discard(symbol)
+            self._forget(symbol)
 
-    def drop(self, symbols: Iterable[str]) -> None:
-        """Forget everything of symbols that are not followed any more, except closed bars still to be written."""
-        gone = set(symbols)
-        self.forget(gone)
-        for symbol in gone:
-            self._closed_ms.pop(symbol, None)
+    def _forget(self, symbol: str) -> None:
+        self._forming.pop(symbol, None)
+        self._given.pop(symbol, None)
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Take bars of these symbols alone; of others everything is forgotten but closed bars still to be written."""
+        self._followed = frozenset(symbols)
+        for held in (self._forming, self._given, self._closed_ms):
+            for symbol in held.keys() - self._followed:
+                del held[symbol]
 
     def _close(self, bar: Kline, finality: Finality) -> None:
         key = (bar.symbol, bar.open_time_ms)
@@ -128,19 +144,21 @@ class BarFeed:
 
     def forming(self) -> dict[str, bytes]:
         """Return the forming bars that changed, each as one `BAR_RECORD`, and start afresh."""
-        changed, self._changed = self._changed, set()
-        symbols = [symbol for symbol in sorted(changed) if is_sound(self._forming[symbol])]
+        changed = {symbol: bar for symbol, bar in self._forming.items() if bar is not self._given.get(symbol)}
+        self._given.update(changed)
+        symbols = [symbol for symbol in sorted(changed) if is_sound(changed[symbol])]
         self.refused += len(changed) - len(symbols)
         if not symbols:
             return {}
-        records = np.array([row(self._forming[symbol], Finality.PROVISIONAL) for symbol in symbols], BAR_RECORD)
+        records = np.array([row(changed[symbol], Finality.PROVISIONAL) for symbol in symbols], BAR_RECORD)
         return {symbol: records[at].tobytes() for at, symbol in enumerate(symbols)}
 
 
 def is_sound(bar: Kline) -> bool:
     """Return whether a bar can be true: of the interval, on its grid, finite, its prices in order.
 
-    Volumes may be 0, prices may not.
+    Volumes may be 0, prices may not. An open time that can only be in microseconds is refused: a ring never gives up a
+    later bar for an earlier one, so a bar of the year 57000 would keep its slot for good.
     """
     low, high, volume, open_ms = bar.low, bar.high, bar.volume, bar.open_time_ms
     return (
@@ -149,7 +167,7 @@ def is_sound(bar: Kline) -> bool:
         and 0.0 <= bar.taker_buy_volume <= volume * (1.0 + ROUNDING) < inf
         and 0.0 <= bar.quote_volume < inf
         and 0 <= bar.trade_count < MAX_TRADES
-        and open_ms > 0
+        and 0 < open_ms < MICROSECONDS_FROM
         and open_ms % MINUTE_MS == 0
         and bar.interval == INTERVAL
     )

@@ -17,6 +17,7 @@ import msgspec
 
 from aione.panel.bars import MINUTE_MS
 from aione.venue.stream_wire import BookTicker, DepthUpdate, MarkPrice
+from aione.venue.wire_bars import MICROSECONDS_FROM
 
 SPREAD_SAMPLES: Final = 60
 """Samples, one a minute, of which a median is taken; of the depth too."""
@@ -102,7 +103,10 @@ class _Quote:
 
 
 class BookBoard:
-    """Takes book tickers and mark prices of the symbols it follows; gives out what changed."""
+    """Takes book tickers and mark prices of the symbols it follows; gives out what changed.
+
+    An event whose time can only be in microseconds is refused and counted: newer than all that follow, it would stay.
+    """
 
     def __init__(self) -> None:
         self.refused = 0
@@ -125,7 +129,7 @@ class BookBoard:
         if quote is None or ticker.event_ms < quote.quoted_ms:
             return
         bid, ask = ticker.bid, ticker.ask
-        if not (0.0 < bid <= ask and isfinite(ask)):
+        if not (0.0 < bid <= ask and isfinite(ask) and ticker.event_ms < MICROSECONDS_FROM):
             self.refused += 1
             return
         quote.bid, quote.ask, quote.quoted_ms = bid, ask, ticker.event_ms
@@ -139,7 +143,7 @@ class BookBoard:
         if quote is None or update.event_ms < quote.depth_ms:
             return
         sides = depth_near_mid(update.bids, update.asks)
-        if sides is None:
+        if sides is None or update.event_ms >= MICROSECONDS_FROM:
             self.refused += 1
             return
         quote.depth_bid_quote, quote.depth_ask_quote = sides
@@ -162,7 +166,7 @@ class BookBoard:
             quote = self._quotes.get(mark.symbol)
             if quote is None or not mark.is_usd_margined or mark.event_ms < quote.marked_ms:
                 continue
-            if not (mark.mark_price > 0.0 and isfinite(mark.mark_price)):
+            if not (mark.mark_price > 0.0 and isfinite(mark.mark_price) and mark.event_ms < MICROSECONDS_FROM):
                 self.refused += 1
                 continue
             quote.mark_price = mark.mark_price

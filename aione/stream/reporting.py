@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
-from aione.errors import ServiceUnavailable
 from aione.metrics import Metrics
 from aione.store.tiers import TieredRings
 from aione.stream.bars import BarFeed
@@ -98,7 +98,8 @@ class Reporter:
         wrong = await self._wrong(self.fleet)
         now_s = asyncio.get_running_loop().time()
         for incident in self._incidents.observe(wrong, now_s=now_s, wall_ms=wall_ms()):
-            self._untold.append(incident)
+            # as it is now: it may have changed, or ended, by the time that somebody listens
+            self._untold.append(replace(incident, names=dict(incident.names)))
             if incident.ended_ms is None:
                 self._metrics.add("aione_incidents_total", kind=incident.kind)
         opened = {incident.kind for incident in self._incidents.open()}
@@ -147,13 +148,10 @@ class Reporter:
 
     async def _tell(self) -> None:
         """Hand out incidents, the oldest first; those that cannot be told now are kept."""
-        told = self._untold
-        try:
-            await self._outlet.tell(self._worker, told)
-        except ServiceUnavailable:
-            self._untold = told[-UNTOLD_KEPT:]
-            raise
-        self._untold = []
+        del self._untold[:-UNTOLD_KEPT]
+        told = tuple(self._untold)
+        await self._outlet.tell(self._worker, told)
+        del self._untold[: len(told)]  # and not what was observed meanwhile
 
     async def _wrong(self, fleet: Fleet) -> dict[str, Collection[str]]:
         budget = await self._rest.ledger.state()

@@ -146,7 +146,7 @@ class StreamWorker:
         self._open_socket = open_socket
         self._errands = errands
         self._serves_metrics = serves_metrics
-        self._feed = BarFeed()
+        self._feed = BarFeed(now_ms=self._now_ms)
         self._board = BookBoard()
         self._healer = Healer(rest, rings, settings)
         self._verifier = Verifier(rest, rings, settings)
@@ -235,7 +235,7 @@ class StreamWorker:
         new = set(wanted.symbols) - set(self._wanted.symbols)
         self._wanted = self._reporter.wanted = wanted
         self._board.follow(wanted.symbols)
-        self._feed.drop(gone)
+        self._feed.follow(wanted.symbols)
         self._healer.drop(gone)
         self._running.want(self._streams(wanted))
         if new:

@@ -25,10 +25,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from math import inf
 from typing import Final
 
-from aione.errors import IllegalTransition, MalformedReply
+from aione.errors import IllegalTransition
 from aione.venue.session_parts import Close, Command, Connect, End, Phase, Rotate, Send, SessionCounts, Verdict, verdict
 from aione.venue.stream_track import StreamEvent, StreamState, StreamTrack
-from aione.venue.stream_wire import Data, Envelope, UnknownEvent, control_message, decode
+from aione.venue.stream_wire import DECODE, UNDECODED, Data, Envelope, UnknownEvent, control_message, explain
 from config.models import VenueParams
 
 STREAMS_A_MESSAGE: Final = 50
@@ -172,17 +172,16 @@ class Session:
     def received(self, payload: bytes, now_s: float) -> Data | None:
         """Take one text message; return its data, or None where there is none for us. Never raises."""
         try:
-            envelope = decode(payload)
-        except UnknownEvent:
-            self.counts.errors["unknown_event"] += 1
+            envelope = DECODE(payload)
+        except UNDECODED as error:
+            is_unknown = isinstance(explain(payload, error), UnknownEvent)
+            self.counts.errors["unknown_event" if is_unknown else "malformed_message"] += 1
             return None
-        except MalformedReply:
-            self.counts.errors["malformed_message"] += 1
-            return None
-        if envelope.data is None or envelope.stream is None:
+        stream, data = envelope.stream, envelope.data
+        if data is None or stream is None:
             self._reply(envelope)
             return None
-        track = self._tracks.get(envelope.stream)
+        track = self._tracks.get(stream)
         if track is None:
             self.counts.errors["unasked_stream"] += 1
             return None
@@ -192,7 +191,7 @@ class Session:
             track.apply(StreamEvent.DATA)
             track.asked, track.ask_again_s = 0, inf
             self._attempt = 0
-        return envelope.data
+        return data
 
     def closed(self, end: End, now_s: float) -> None:
         """The socket is gone, or could not be opened; decide what follows."""
@@ -245,7 +244,9 @@ class Session:
 
     def _reply(self, envelope: Envelope) -> None:
         method, names = self._awaiting.pop(envelope.id if envelope.id is not None else -1, ("", []))
-        if envelope.error is not None:
+        if envelope.id is None and envelope.error is None:
+            self.counts.errors["malformed_message"] += 1
+        elif envelope.error is not None:
             self.counts.errors["control_refused"] += 1
         elif method == "SUBSCRIBE":
             for track in self._known(names):

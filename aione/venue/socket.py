@@ -150,17 +150,11 @@ class SessionSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Join fragments; hand a whole message to the session and its data on."""
-        if frame.msg_type == WSMsgType.CLOSE:
-            payload = frame.get_payload_as_bytes()
-            code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
-            reason = payload[2:].decode("utf-8", "replace")
-            self._end = End(f"closed by the exchange with code {code} {reason}".rstrip(), code=code)
-            transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
-            return
-        if frame.msg_type not in _DATA_FRAMES:
-            return
         payload = frame.get_payload_as_bytes()
+        if frame.msg_type not in _DATA_FRAMES:
+            if frame.msg_type == WSMsgType.CLOSE:
+                self._say_goodbye(transport, payload)
+            return
         if self._fragments or not frame.fin:
             self._fragments += payload
             if not frame.fin:
@@ -170,6 +164,13 @@ class SessionSocket(WSListener):
         data = self._session.received(payload, self._now_s())
         if data is not None:
             self._deliver(data)
+
+    def _say_goodbye(self, transport: WSTransport, payload: bytes) -> None:
+        code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
+        reason = payload[2:].decode("utf-8", "replace")
+        self._end = End(f"closed by the exchange with code {code} {reason}".rstrip(), code=code)
+        transport.send_close(WSCloseCode.OK)
+        transport.disconnect()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows' signature
         """Tell the session."""

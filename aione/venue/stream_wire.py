@@ -26,30 +26,33 @@ class Kline(
         "symbol": "s",
         "interval": "i",
         "open": "o",
+        "close": "c",
         "high": "h",
         "low": "l",
-        "close": "c",
         "volume": "v",
-        "quote_volume": "q",
-        "taker_buy_volume": "V",
         "trade_count": "n",
         "is_closed": "x",
+        "quote_volume": "q",
+        "taker_buy_volume": "V",
     },
 ):
-    """The bar inside a kline event: whole as of now, not a change; ``is_closed`` is the exchange's ``x``."""
+    """The bar inside a kline event: whole as of now, not a change; ``is_closed`` is the exchange's ``x``.
+
+    The fields stand in the exchange's order: the decoder finds each next one at once.
+    """
 
     open_time_ms: int
     symbol: str
     interval: str
     open: float
+    close: float
     high: float
     low: float
-    close: float
     volume: float
-    quote_volume: float
-    taker_buy_volume: float
     trade_count: int
     is_closed: bool
+    quote_volume: float
+    taker_buy_volume: float
 
 
 class KlineEvent(
@@ -154,7 +157,9 @@ class _TypedProbe(msgspec.Struct):
     data: _TypedData
 
 
-_DECODE: Final = msgspec.json.Decoder(Envelope, strict=False).decode
+DECODE: Final = msgspec.json.Decoder(Envelope, strict=False).decode
+"""`decode` without its errors' names: raises one of `UNDECODED`, and lets pass what holds nothing."""
+UNDECODED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _KNOWN: Final = frozenset({"kline", "bookTicker", "markPriceUpdate", "depthUpdate"})
 
 
@@ -177,11 +182,12 @@ def decode(payload: bytes) -> Envelope:
     BookTicker(event_ms=9, symbol='BTCUSDT', bid=1.5, ask=1.6)
     """
     try:
-        envelope = _DECODE(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _explain(payload, error) from error
-    if envelope.data is None and envelope.id is None and envelope.error is None:
-        raise MalformedReply(f"a message holds data, id or error, was {payload[:80]!r}")
+        envelope = DECODE(payload)
+    except UNDECODED as error:
+        raise explain(payload, error) from error
+    holds_data = envelope.data is not None and envelope.stream is not None
+    if not holds_data and envelope.id is None and envelope.error is None:
+        raise MalformedReply(f"a message holds data of a stream, id or error, was {payload[:80]!r}")
     return envelope
 
 
@@ -189,10 +195,11 @@ class UnknownEvent(MalformedReply):
     """An event type that this version does not read."""
 
 
-def _explain(payload: bytes, error: Exception) -> MalformedReply:
+def explain(payload: bytes, error: Exception) -> MalformedReply:
+    """Return what is wrong with a message that `DECODE` refused."""
     try:
         event = msgspec.json.decode(payload, type=_TypedProbe).data.e
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODED:
         event = None
     if event is not None and event not in _KNOWN:
         return UnknownEvent(f"event type must be one of {sorted(_KNOWN)}, was {event!r}")
@@ -265,8 +272,10 @@ def control_message(method: str, streams: list[str], request_id: int) -> bytes:
 
 
 __all__ = [
+    "DECODE",
     "EVENT_KINDS",
     "MARK_PRICE_STREAM",
+    "UNDECODED",
     "BookTicker",
     "Data",
     "DepthUpdate",
@@ -280,6 +289,7 @@ __all__ = [
     "control_message",
     "decode",
     "depth_stream",
+    "explain",
     "kline_stream",
     "stream_kind",
 ]

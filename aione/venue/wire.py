@@ -24,9 +24,9 @@ Moment = Annotated[int, Meta(ge=0)]
 
 
 class ServerTime(msgspec.Struct):
-    """The exchange's clock, UTC epoch milliseconds."""
+    """The exchange's clock, UTC epoch milliseconds; a later one than the year 5138 would be in another unit."""
 
-    server_time_ms: Moment = field(name="serverTime")
+    server_time_ms: Annotated[int, Meta(gt=0, lt=10**14)] = field(name="serverTime")
 
 
 class Ticker24h(msgspec.Struct):

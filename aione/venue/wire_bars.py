@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from aione.errors import InvalidInput, MalformedReply
@@ -30,8 +31,12 @@ MICROSECONDS_FROM: Final = 10**14
 """An epoch at or above this is in microseconds: in milliseconds it would be the year 5138."""
 
 
+OpenTime = Annotated[int, Meta(gt=0, lt=1000 * MICROSECONDS_FROM)]
+"""In milliseconds or microseconds; nanoseconds, and what no column of a record can hold, are refused."""
+
+
 class _Kline(msgspec.Struct, array_like=True, gc=False):
-    open_time: Moment
+    open_time: OpenTime
     open: Amount
     high: Amount
     low: Amount
@@ -71,7 +76,7 @@ def decode_klines(body: bytes, interval: str, *, what: str) -> NDArray[Any]:
         bars[name] = [getattr(row, name) for row in rows]
     bars["trade_count"] = [min(row.trade_count, 2**32 - 1) for row in rows]
     times = bars["open_time_ms"]
-    times[times >= MICROSECONDS_FROM] //= 1000
+    times[(times >= MICROSECONDS_FROM) & (times % 1000 == 0)] //= 1000
     bars["source"], bars["finality"] = Source.REST, Finality.REST_CONFIRMED
     _refuse_contradictions(bars, INTERVALS_MS[interval], what)
     return bars

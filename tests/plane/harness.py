@@ -12,7 +12,6 @@ import contextlib
 from collections import Counter
 
 import orjson
-from market import TableMarket
 
 from aione.errors import ServiceUnavailable
 from aione.metrics import Metrics
@@ -20,6 +19,7 @@ from aione.panel.bars import VALUE_FIELDS, Finality, Source
 from aione.sim.memory import URL, LoopClock, MemoryExchange, MemoryTransport
 from aione.sim.options import SimOptions
 from aione.sim.rest import ENDPOINTS
+from aione.sim.table import TableMarket
 from aione.store.rings import MemoryRings
 from aione.store.tiers import TieredRings
 from aione.stream.symbols import Wanted
@@ -32,7 +32,8 @@ from config.settings import load_settings
 MINUTE = 60_000
 START_MS = 1_779_278_400_000
 HISTORY = 90
-MARKET = TableMarket(START_MS - HISTORY * MINUTE, 400)
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+MARKET = TableMarket(SYMBOLS, START_MS - HISTORY * MINUTE, 400)
 OPTIONS = SimOptions(kline_ms=2_000, book_ticker_ms=6_000, tick_s=2.0, coin_margined=())
 
 
@@ -219,4 +220,4 @@ class Plane:
         return wrong
 
 
-__all__ = ["HISTORY", "MARKET", "MINUTE", "START_MS", "Plane"]
+__all__ = ["HISTORY", "MARKET", "MINUTE", "START_MS", "SYMBOLS", "Plane"]

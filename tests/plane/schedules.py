@@ -7,8 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from harness import MINUTE, START_MS, Plane
-from market import SYMBOLS
+from harness import MINUTE, START_MS, SYMBOLS, Plane
 
 from aione.sim import faults as broken
 from aione.sim.memory import VirtualLoop

@@ -117,8 +117,26 @@ def test_symbols_do_not_touch_each_other():
     feed.take(bar(11, symbol="BUSDT"))
     feed.take(bar(11, symbol="AUSDT"))
     assert finalities(feed) == {("AUSDT", 10): Finality.SUCCESSOR_SEEN}
-    feed.drop(["AUSDT"])
+    feed.follow(["BUSDT"])
     assert forming_minutes(feed) == {"BUSDT": 11}
+    assert feed.has_closed, "what has closed is still to be written"
+
+
+def test_a_bar_of_a_symbol_that_is_not_followed_is_refused():
+    feed = BarFeed()
+    feed.follow(["AUSDT"])
+    assert not feed.take(bar(10, symbol="BUSDT", closed=True))
+    assert (feed.refused, feed.has_closed) == (1, False)
+    assert feed.take(bar(10, symbol="AUSDT", closed=True))
+
+
+def test_a_bar_ahead_of_time_is_refused_and_a_little_skew_is_not():
+    feed = BarFeed(now_ms=lambda: 10 * MINUTE - 1_270)
+    assert feed.take(bar(10, closed=True))
+    assert not feed.take(bar(11, closed=True))
+    assert not feed.take(bar(11))
+    assert feed.refused == 2
+    assert finalities(feed) == {("BTCUSDT", 10): Finality.STREAM_CLOSED}
 
 
 def test_what_was_written_is_forgotten_but_not_what_came_meanwhile():
