@@ -233,13 +233,13 @@ def is_sure(last: Records, open_time_ms: int) -> B1:
     return known
 
 
-def absent_bars(open_times_ms: I8) -> Records:
-    """Return the marks of bars that the exchange does not have; any bar that comes after all replaces its mark."""
+def absent_bars(open_times_ms: I8, finality: Finality = Finality.PROVISIONAL) -> Records:
+    """Return the marks of bars that the exchange does not have; see `aione.venue.absent` for how sure one is."""
     marks = np.zeros(len(open_times_ms), BAR_RECORD)
     marks["open_time_ms"] = open_times_ms
     for name in VALUE_FIELDS[:-1]:
         marks[name] = np.nan
-    marks["finality"], marks["reserved"] = Finality.PROVISIONAL, ABSENT
+    marks["finality"], marks["reserved"] = finality, ABSENT
     return marks
 
 

@@ -8,6 +8,8 @@
    less urgent, the symbols in the order given: the best ranks first. What REST says is final.
 5. Only a symbol whose check ran through and left nothing open gets a new mark of step 1, so an outage is caught up
    whole, and so does a process that was killed: finality stands in the rings, not in its memory.
+6. A bar that the exchange was asked for and does not have is asked for again after one minute, then after two and four,
+   up to `WAIT_AT_MOST_MS`: when the market stands still, healing must not use up what everybody else needs.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ FULL_CHECK_EVERY_S: Final = 600.0
 SETTLE_MS: Final = 4_000
 BEHIND_MS: Final = 180_000
 """A bar that is missing or unproven for so long after its end makes its symbol one that is behind."""
+WAIT_AT_MOST_MS: Final = 300_000
+WAIT_SLACK_MS: Final = 10_000
+"""A wait ends so much sooner, so that the check at its end is not just missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,22 @@ class HealReport:
     confirmed: int = 0
     corrected: int = 0
     behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Vain:
+    """Bars of a symbol that were asked for in vain, and when they are asked for again."""
+
+    newest_ms: int
+    is_newest: bool
+    wait_ms: int
+    until_ms: int
+
+    def left(self, open_ms: I8, now_ms: int) -> I8:
+        """Return which open bars are to be asked for now: newer ones, unless the newest one was in vain as well."""
+        if now_ms >= self.until_ms:
+            return open_ms
+        return open_ms[:0] if self.is_newest else open_ms[open_ms > self.newest_ms]
 
 
 class Healer:
@@ -64,6 +85,7 @@ class Healer:
         self._concurrency = settings.KLINES_SEMAPHORE
         self._complete_ms: dict[str, int] = {}
         self._full_check_ms = 0
+        self._vain: dict[str, _Vain] = {}
 
     async def heal(self, symbols: Sequence[str], now_ms: int) -> HealReport:
         """Check and fill these symbols up to the last bar that is closed for certain at ``now_ms``.
@@ -78,32 +100,57 @@ class Healer:
             self._complete_ms.clear()
             self._full_check_ms = now_ms
         before = await self._open(symbols, end_ms)
-        wanted = {symbol: ranges_of(open_ms) for symbol, (open_ms, _) in before.items() if open_ms.size}
-        if not wanted:
-            self._complete_ms.update(dict.fromkeys(symbols, end_ms))
-            return HealReport()
-        report = await fetch_ranges(
-            self._rest.at(Priority.HEAL), self._rings, wanted, end_ms=end_ms, concurrency=self._concurrency
-        )
-        after = await self._open(list(wanted), end_ms)
-        whole = [s for s in symbols if s not in after or (not after[s][0].size and s not in report.failed)]
-        self._complete_ms.update(dict.fromkeys(whole, end_ms))
-        old_ms = now_ms - BEHIND_MS - MINUTE_MS
+        self._complete_ms.update({symbol: end_ms for symbol, (open_ms, _) in before.items() if not open_ms.size})
+        asked = {symbol: self._to_ask(symbol, open_ms, now_ms) for symbol, (open_ms, _) in before.items()}
+        wanted = {symbol: ranges_of(open_ms) for symbol, open_ms in asked.items() if open_ms.size}
+        after, corrected = before, 0
+        if wanted:
+            report = await fetch_ranges(
+                self._rest.at(Priority.HEAL), self._rings, wanted, end_ms=end_ms, concurrency=self._concurrency
+            )
+            corrected = report.bars_corrected
+            after = {**before, **await self._open(list(wanted), end_ms)}
+            for symbol in wanted:
+                if symbol not in report.failed:
+                    self._conclude(symbol, asked[symbol], after[symbol][0], end_ms, now_ms)
         missing, unconfirmed = _count(before)
         left_missing, left_unconfirmed = _count(after)
+        old_ms = now_ms - BEHIND_MS - MINUTE_MS
         return HealReport(
             missing,
             missing - left_missing,
             unconfirmed,
             unconfirmed - left_unconfirmed,
-            report.bars_corrected,
+            corrected,
             tuple(symbol for symbol, (open_ms, _) in after.items() if open_ms.size and open_ms[0] <= old_ms),
         )
+
+    def _to_ask(self, symbol: str, open_ms: I8, now_ms: int) -> I8:
+        vain = self._vain.get(symbol)
+        return open_ms if vain is None else vain.left(open_ms, now_ms)
+
+    def _conclude(self, symbol: str, asked_ms: I8, open_ms: I8, end_ms: int, now_ms: int) -> None:
+        """Remember what a check of a symbol that was answered has left open."""
+        if not open_ms.size:
+            self._complete_ms[symbol] = end_ms
+            self._vain.pop(symbol, None)
+            return
+        newest_ms = int(asked_ms[-1])
+        before = self._vain.get(symbol)
+        if before is None:
+            wait_ms, until_ms = MINUTE_MS, now_ms + MINUTE_MS - WAIT_SLACK_MS
+        elif now_ms < before.until_ms:  # only what is newer was asked for
+            wait_ms, until_ms = before.wait_ms, before.until_ms
+        else:
+            wait_ms = min(2 * before.wait_ms, WAIT_AT_MOST_MS)
+            until_ms = now_ms + wait_ms - WAIT_SLACK_MS
+        self._vain[symbol] = _Vain(newest_ms, newest_ms in open_ms, wait_ms, until_ms)
 
     def drop(self, symbols: Collection[str]) -> None:
         """Forget symbols that are not followed any more."""
         for symbol in symbols:
             self._complete_ms.pop(symbol, None)
+            self._vain.pop(symbol, None)
 
     async def _open(self, symbols: Sequence[str], end_ms: int) -> dict[str, tuple[I8, B1]]:
         """Return, by symbol in order, the open times of bars that are missing or provisional, and which are missing."""

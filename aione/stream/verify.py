@@ -4,6 +4,7 @@
 2. In a symbol's minute its streamed bars that have settled are fetched with the cheapest requests, after everything
    else that wants the budget. An hour of bars costs one request of weight 1.
 3. What REST says is the last word: the same numbers raise the bar's finality, others are a correction.
+4. A bar that REST did not have when it was asked for first (`aione.venue.absent`) is asked for once more here.
 
 Which bars are still to be compared stands in the rings themselves, so a restart forgets nothing.
 """
@@ -15,9 +16,12 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
+from aione.panel.bar_panel import B1
 from aione.panel.bars import MINUTE_MS, Finality
+from aione.store.ring_layout import ABSENT, Records
 from aione.store.rings import Rings
 from aione.stream.healing import ranges_of
+from aione.venue.absent import CONFIRMED
 from aione.venue.history import fetch_ranges
 from aione.venue.ledger import Priority
 from aione.venue.rest import BinanceRest
@@ -61,15 +65,26 @@ class Verifier:
         if group:
             end_ms = (now_ms - SETTLED_MS) // MINUTE_MS * MINUTE_MS - MINUTE_MS
             held = await self._rings.records(group, end_ms - (self._bars - 1) * MINUTE_MS, end_ms)
-            times = {s: rows["open_time_ms"][rows["finality"] == Finality.STREAM_CLOSED] for s, rows in held.items()}
+            times = {symbol: rows["open_time_ms"][is_to_be_compared(rows)] for symbol, rows in held.items()}
             wanted = {symbol: ranges_of(open_ms) for symbol, open_ms in times.items() if open_ms.size}
             report = await fetch_ranges(
-                self._rest.at(Priority.REFRESH), self._rings, wanted, end_ms=end_ms, concurrency=2
+                self._rest.at(Priority.REFRESH), self._rings, wanted, end_ms=end_ms, concurrency=2, mark=CONFIRMED
             )
-            compared = sum(times[symbol].size for symbol in wanted if symbol not in report.failed)
+            compared = sum(
+                int((held[symbol]["finality"] == Finality.STREAM_CLOSED).sum())
+                for symbol in wanted
+                if symbol not in report.failed
+            )
             corrected = report.bars_corrected
         self._minute = minute
         return VerifyReport(compared, corrected)
 
 
-__all__ = ["SETTLED_MS", "Verifier", "VerifyReport"]
+def is_to_be_compared(rows: Records) -> B1:
+    """Return which records nobody but the stream has said, or are absent at a first look alone, bool ``(n,)``."""
+    is_doubted = (rows["reserved"] & ABSENT != 0) & (rows["finality"] < CONFIRMED)
+    compared: B1 = (rows["finality"] == Finality.STREAM_CLOSED) | is_doubted
+    return compared
+
+
+__all__ = ["SETTLED_MS", "Verifier", "VerifyReport", "is_to_be_compared"]

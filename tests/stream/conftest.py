@@ -7,6 +7,7 @@ import time
 from contextlib import asynccontextmanager
 
 import httpx
+import orjson
 import pytest
 
 from aione.metrics import Metrics
@@ -17,11 +18,15 @@ from aione.sim.synthetic import SyntheticMarket
 from aione.store.rings import BarRings, MemoryRings
 from aione.store.state import StateStore
 from aione.store.tiers import TieredRings
+from aione.stream.fleet import Fleet
 from aione.stream.outlet import RedisOutlet
 from aione.stream.status import read_status
 from aione.stream.worker import StreamWorker
 from aione.venue.ledger import LocalLedger
 from aione.venue.rest import BinanceRest
+from aione.venue.session_parts import End
+from aione.venue.stream_wire import stream_kind
+from config.models import VenueParams
 from config.settings import load_settings
 
 SPEED = 40.0
@@ -165,3 +170,65 @@ async def start(redis, monkeypatch):
         await rest.__aexit__(None, None, None)
     for server in servers:
         await server.close()
+
+
+# ── Connections moved by hand ──
+
+
+class Still:
+    """What drives a session that the test drives itself."""
+
+    async def run(self):
+        """Nothing to run."""
+
+    def wake(self):
+        """Nothing to wake."""
+
+
+class Stage:
+    """A real fleet with real sessions; what a connection is told, and when, is the test's."""
+
+    def __init__(self, streams):
+        self.sessions, self._rotate = {}, {}
+        self._loop = asyncio.get_running_loop()
+        self.fleet = Fleet(VenueParams(), self._loop, lambda _: None, lambda _: None, open_socket=self._open)
+        self.fleet.want(streams)
+
+    def _open(self, session, _deliver, *, on_open, on_rotate):  # noqa: ARG002  # as those of `SessionSocket`
+        kind = stream_kind(next(iter(session.streams)))
+        self.sessions[kind], self._rotate[kind] = session, on_rotate
+        return Still()
+
+    def stand(self, *kinds):
+        """Open the connections of these kinds; all without one named."""
+        for kind in kinds or list(self.sessions):
+            session = self.sessions[kind]
+            session.start(self._loop.time())
+            session.connected(self._loop.time())
+
+    def push(self, stream, age_s=0.0):
+        """Let a bar or a best bid and ask arrive; it was ``age_s`` ago."""
+        symbol, _, kind = stream.partition("@")
+        bar = dict.fromkeys("oclhvqV", "1") | {"t": MINUTE, "s": symbol.upper(), "i": "1m", "n": 1, "x": False}
+        quote = {"e": "bookTicker", "E": 1, "s": symbol.upper(), "b": "1", "a": "2"}
+        data = {"e": "kline", "E": 1, "k": bar} if kind.startswith("kline") else quote
+        payload = orjson.dumps({"stream": stream, "data": data})
+        assert self.sessions[stream_kind(stream)].received(payload, self._loop.time() - age_s) is not None
+
+    def silence(self, kind, for_s):
+        """Let nothing come for so long; the connection looks for silence."""
+        self.sessions[kind].tick(self._loop.time() + for_s)
+
+    def end(self, kind, **how):
+        """Let a connection end."""
+        self.sessions[kind].closed(End(**how), self._loop.time())
+
+    def rotate(self, kind):
+        """Let a connection ask for its successor."""
+        self._rotate[kind]()
+
+
+@pytest.fixture
+async def stage():
+    """``stage(streams)`` gives a `Stage` that wants them."""
+    return Stage

@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 
 from aione.panel.bars import BAR_RECORD, VALUE_FIELDS, Finality
 from aione.store.rings import MemoryRings
-from aione.stream.healing import FULL_CHECK_EVERY_S, RECENT_BARS, Healer, HealReport, open_times, ranges_of
-from aione.stream.verify import Verifier
+from aione.stream.healing import (
+    FULL_CHECK_EVERY_S,
+    RECENT_BARS,
+    WAIT_AT_MOST_MS,
+    Healer,
+    HealReport,
+    open_times,
+    ranges_of,
+)
 from aione.venue.ledger import LocalLedger, Priority
 from aione.venue.rest import BinanceRest
 from config.settings import load_settings
@@ -184,6 +191,27 @@ async def test_a_bar_that_the_exchange_has_late_is_asked_for_again(exchange, par
     assert await missing(rings, "A", -HISTORY, 1) == []
 
 
+async def test_while_the_market_stands_still_it_is_asked_less_and_less_often(exchange, parts):
+    healer, rings = parts
+    exchange.lacks.update(START_MS + MINUTE * minute for minute in range(60))
+    for minute in range(1, 61):
+        for second in (5, 20, 35, 50):  # connections come and go, and each calls for a check
+            await healer.heal(["A"], at(exchange, minute, second))
+    assert len(exchange.asked) <= 4 + 60 // (WAIT_AT_MOST_MS // MINUTE)
+    exchange.lacks.clear()
+    await healer.heal(["A"], at(exchange, 60 + WAIT_AT_MOST_MS // MINUTE))
+    assert await missing(rings, "A", -HISTORY, 60) == []
+
+
+async def test_an_old_bar_in_vain_does_not_delay_the_new_ones(exchange, parts):
+    healer, rings = parts
+    exchange.lacks.add(START_MS)
+    for minute in range(1, 6):
+        await healer.heal(["A"], at(exchange, minute))
+        assert await missing(rings, "A", 0, minute - 1) == [(0, 0)]
+    assert sum(first <= 0 <= last for _, first, last in exchange.asked) == 3, "after one minute, then after two"
+
+
 # ── Provisional bars ──
 
 
@@ -213,7 +241,7 @@ async def test_what_is_missing_and_what_is_provisional_share_the_cheapest_reques
 
 async def test_while_rest_is_away_nothing_is_forgotten(exchange, parts, monkeypatch):
     healer, rings = parts
-    monkeypatch.setattr("aione.venue.history.BACKOFF_BASE_S", 0.001)
+    monkeypatch.setattr("aione.venue.filling.BACKOFF_BASE_S", 0.001)
     await rings.write({"A": bars([0], Finality.SUCCESSOR_SEEN)})
     exchange.fails = 4
     report = await healer.heal(["A"], at(exchange, 1))
@@ -239,7 +267,7 @@ async def test_a_symbol_is_behind_while_an_old_bar_is_missing_and_no_longer(exch
     assert (await healer.heal(["A"], at(exchange, 1))).behind == ()
     assert (await healer.heal(["A"], at(exchange, 4))).behind == ("A",)
     exchange.lacks.clear()
-    assert (await healer.heal(["A"], at(exchange, 5))).behind == ()
+    assert (await healer.heal(["A"], at(exchange, 6))).behind == ()
 
 
 async def test_symbols_are_healed_in_the_order_given_and_before_refreshes(exchange, parts):
@@ -256,41 +284,6 @@ async def test_symbols_are_healed_in_the_order_given_and_before_refreshes(exchan
     await healer.heal(["Z", "A", "M"], at(exchange, 1))
     assert [symbol for symbol, _, _ in exchange.asked] == ["Z", "A", "M"]
     assert booked == [Priority.HEAL] * 4, "the exchange's clock and three symbols"
-
-
-# ── Verification ──
-
-
-async def test_streamed_bars_are_compared_once_and_the_exchange_has_the_last_word(exchange, parts):
-    healer, _ = parts
-    rings = MemoryRings()
-    await rings.write({"A": bars(range(-HISTORY, 0), Finality.REST_CONFIRMED)})
-    await rings.write({"A": bars(range(6)), "B": bars(range(-3, 0), wrong=True)})
-    verifier = Verifier(healer._rest, rings, SETTINGS)
-    compared = corrected = 0
-    for minute in range(10, 70):
-        report = await verifier.run_once(["A", "B"], at(exchange, minute))
-        compared, corrected = compared + report.compared, corrected + report.corrected
-    assert (compared, corrected) == (9, 3)
-    assert sorted(exchange.asked) == [("A", 0, 5), ("B", -3, -1)]
-    assert {(c.symbol, float(c.before["close"][0]), float(c.after["close"][0])) for c in rings.corrections} == {
-        ("B", 7.0, price(START_MS + minute * MINUTE)) for minute in (-3, -2, -1)
-    }
-    view = await rings.view(["A"], START_MS + 5 * MINUTE, 1)
-    assert view.finality[0] == Finality.REST_CONFIRMED
-    assert sum([(await verifier.run_once(["A", "B"], at(exchange, minute))).compared for minute in range(70, 140)]) == 0
-
-
-async def test_the_newest_bars_are_not_compared_yet_and_a_failure_comes_up_again(exchange, parts, monkeypatch):
-    healer, _ = parts
-    rings = MemoryRings()
-    await rings.write({"A": bars([0])})
-    verifier = Verifier(healer._rest, rings, SETTINGS.model_copy(update={"VERIFY_INTERVAL_SEC": 60}))
-    assert (await verifier.run_once(["A"], at(exchange, 5))).compared == 0
-    monkeypatch.setattr("aione.venue.history.BACKOFF_BASE_S", 0.001)
-    exchange.fails = 4
-    assert (await verifier.run_once(["A"], at(exchange, 7))).compared == 0
-    assert (await verifier.run_once(["A"], at(exchange, 8))).compared == 1
 
 
 # ── The parts ──

@@ -11,7 +11,7 @@ from aione.sim.options import SimOptions
 from aione.sim.server import SimServer
 from aione.sim.synthetic import SyntheticMarket
 from aione.store.rings import BarRings, MemoryRings
-from aione.venue import history
+from aione.venue import filling
 from aione.venue.history import preload
 from aione.venue.ledger import LocalLedger
 from aione.venue.ledger_redis import RedisLedger
@@ -30,7 +30,7 @@ def rings(request, redis):
 
 @pytest.fixture(autouse=True)
 def fast_backoff(monkeypatch):
-    monkeypatch.setattr(history, "BACKOFF_BASE_S", 0.001)
+    monkeypatch.setattr(filling, "BACKOFF_BASE_S", 0.001)
 
 
 @pytest.fixture(autouse=True)
