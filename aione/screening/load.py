@@ -18,6 +18,8 @@ from aione.venue.history import preload
 from config.models import SymbolInfo
 
 POLL_S = 0.1
+FETCH_WITHIN_S = 3.0
+"""So long may missing bars be fetched after the grace; then the cycle runs without them."""
 NAMES_TOLD = 10
 OVERDUE = 3.0
 """Intervals of the prefilter after which a reader is warned that its result is old."""
@@ -170,17 +172,23 @@ async def _wait_for_bars(runtime: Runtime, symbols: Sequence[str], bar_time_ms: 
 
 
 async def _fetch_missing(runtime: Runtime, symbols: Sequence[str], bar_time_ms: int, warnings: list[str]) -> list[str]:
-    """Fetch the newest bars of these symbols by REST and return those that still lack the minute's."""
+    """Fetch the newest bars of these symbols by REST and return those that still lack the minute's.
+
+    A request may wait for the budget or a hold much longer than a minute lasts, so it gets `FETCH_WITHIN_S`.
+    """
     try:
-        await preload(
-            runtime.rest,
-            runtime.minute_rings,
-            symbols,
-            interval="1m",
-            bars=runtime.settings.SCREENING_LOOKBACK,
-            end_ms=bar_time_ms,
-            concurrency=runtime.settings.KLINES_SEMAPHORE,
-        )
+        async with asyncio.timeout(FETCH_WITHIN_S):
+            await preload(
+                runtime.rest,
+                runtime.minute_rings,
+                symbols,
+                interval="1m",
+                bars=runtime.settings.SCREENING_LOOKBACK,
+                end_ms=bar_time_ms,
+                concurrency=runtime.settings.KLINES_SEMAPHORE,
+            )
+    except TimeoutError:
+        warnings.append(f"bars of {len(symbols)} symbols could not be fetched within {FETCH_WITHIN_S:g} s")
     except VenueError as error:
         warnings.append(f"bars of {len(symbols)} symbols could not be fetched: {error}")
     gaps = await runtime.minute_rings.gaps(symbols, bar_time_ms, bar_time_ms)

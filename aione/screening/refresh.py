@@ -23,7 +23,7 @@ from aione.prefilter import Prefilter, PrefilterResult
 from aione.screening.context import ContextSample, save_context
 from aione.screening.runtime import Runtime
 from aione.venue.universe import Universe, select_universe
-from aione.venue.wire import BookTicker, Depth, PremiumIndex
+from aione.venue.wire import BookTicker, Depth, PremiumIndex, number
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ async def _seed_quotes(
                 "bid": book.bid,
                 "ask": book.ask,
                 "mark_price": mark.mark_price if mark else None,
-                "funding_rate": float(mark.last_funding_rate) if mark and mark.last_funding_rate else None,
+                "funding_rate": number(mark.last_funding_rate) if mark else None,
                 "event_ms": book.time_ms or runtime.now_ms(),
                 "quoted_ms": book.time_ms or runtime.now_ms(),
                 "marked_ms": (mark.time_ms if mark else 0) or runtime.now_ms(),

@@ -6,6 +6,7 @@ Every number arrives as a string; unknown fields are ignored; a value of another
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -18,7 +19,8 @@ T = TypeVar("T")
 
 Amount = Annotated[float, Meta(ge=0.0, le=1e300)]
 """A price, quantity or value: finite and not negative."""
-Moment = Annotated[int, Meta(ge=0)]
+Moment = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""UTC epoch milliseconds, or a count: not negative, and no larger than a column holds."""
 
 # ── Rows ──
 
@@ -126,6 +128,21 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T], *, what: str) -> T:
         raise TruncatedReply(f"{what}: {len(body)} bytes that are not whole JSON: {error}") from error
 
 
+def number(text: str) -> float | None:
+    """Return a number that the exchange may leave out, such as a funding rate; None where the text is none.
+
+    Examples
+    --------
+    >>> number("0.0001"), number(""), number("NaN")
+    (0.0001, None, None)
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
 def decoder_of(kind: type[T]) -> msgspec.json.Decoder[T]:
     """Return a decoder that takes numbers written as strings."""
     return msgspec.json.Decoder(kind, strict=False)
@@ -162,4 +179,5 @@ __all__ = [
     "Ticker24h",
     "decode",
     "decoder_of",
+    "number",
 ]

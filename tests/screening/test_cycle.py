@@ -1,5 +1,6 @@
 """One cycle on real services: load, analyse, trade, publish; and the same minute again."""
 
+import asyncio
 import math
 from dataclasses import replace
 
@@ -94,6 +95,19 @@ async def test_a_bar_that_cannot_be_had_is_said_to_be_missing_and_its_symbol_is_
     state = await snapshot(screened)
     assert state["meta"]["stale"]
     assert [asset["symbol"] for asset in state["assets"] if asset["state"] == "no_data"] == [symbol]
+
+
+async def test_while_every_request_is_on_hold_a_cycle_runs_without_the_bars_and_says_so(screened, monkeypatch):
+    monkeypatch.setattr("aione.screening.load.FETCH_WITHIN_S", 0.3)
+    symbol = (await screened.states.load_prefilter()).symbols[0]
+    await screened.redis.delete(keys.bar_ring(symbol, "1m"))
+    await screened.rest.ledger.hold(20.0)
+    began_s = asyncio.get_running_loop().time()
+    loaded = await load_cycle(screened, BAR_MS)
+    assert asyncio.get_running_loop().time() - began_s < 5.0
+    assert loaded.missing == (symbol,)
+    assert loaded.warnings[0] == "bars of 1 symbols could not be fetched within 0.3 s"
+    assert loaded.panel.valid[:, -1].sum() == len(loaded.panel.symbols) - 1
 
 
 async def test_a_bar_that_is_not_final_is_waited_for_then_used_and_said(screened):

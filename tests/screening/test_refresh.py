@@ -3,8 +3,8 @@
 import pytest
 
 from aione.errors import VenueUnavailable
-from aione.screening.refresh import depth_within, find_candidates
-from aione.venue.wire import Depth
+from aione.screening.refresh import _seed_quotes, depth_within, find_candidates
+from aione.venue.wire import BookTicker, Depth, PremiumIndex
 
 
 def book(bids, asks):
@@ -48,3 +48,10 @@ async def test_a_failed_refresh_keeps_the_universe_and_says_that_it_is_stale(scr
     assert kept.symbols == good.symbols
     assert kept.is_stale
     assert "503" in kept.stale_reason
+
+
+async def test_a_funding_rate_that_is_no_number_is_unknown_and_ends_nothing(screened):
+    book = BookTicker("NEWUSDT", 1.0, 1.0, 2.0, 1.0, 5)
+    await _seed_quotes(screened, ["NEWUSDT"], [book], [PremiumIndex("NEWUSDT", 1.5, 1.5, "abc", 0, 7)])
+    row = (await screened.states.load_book_tickers(["NEWUSDT"]))["NEWUSDT"]
+    assert (row["mark_price"], row["funding_rate"]) == (1.5, None)
