@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.states import Completed, State
 
 from aione.screening.cycle import skip_reason
+from aione.screening.news import gather_news, remember_told
 from aione.screening.runtime import local_ms
 from config.settings import load_settings
 from flows.minute import bar_before, scheduled_ms, stale_reason
@@ -35,8 +36,10 @@ async def screening() -> State[Any] | dict[str, Any]:
         scored = await tasks.stage2(runtime, loaded, found)
         await tasks.stage3(runtime, loaded, found, scored)
         cycle = await tasks.publish(runtime, loaded, found, scored, scheduled_ms=planned_ms)
-        if cycle.new_signals:
-            await tasks.notify(cycle)
+        news = await gather_news(runtime, cycle)
+        if news.messages:
+            await tasks.notify(news)
+            await remember_told(runtime, news)
     return cycle.summary()
 
 

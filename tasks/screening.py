@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from aione.screening.analyse import Found, Scored, find_triggers, score
 from aione.screening.cycle import Cycle, publish_cycle, trade
 from aione.screening.load import Loaded, load_cycle
+from aione.screening.news import News
 from aione.screening.runtime import Runtime
 from blocks import BLOCK_NAME, NotificationBlock
 from tasks.retrying import worth_a_retry
@@ -60,12 +61,12 @@ async def publish(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored
 
 
 @task(retries=2, retry_delay_seconds=2, timeout_seconds=30, cache_policy=NO_CACHE)
-async def notify(cycle: Cycle) -> int:
-    """Tell the notification target of each new signal and return how many there were."""
+async def notify(news: News) -> int:
+    """Tell the notification target of new signals and of trouble with the data; return how many messages there were."""
     target = await NotificationBlock.aload(BLOCK_NAME)
-    for subject, body in cycle.new_signals:
+    for subject, body in news.messages:
         await target.notify(body, subject)
-    return len(cycle.new_signals)
+    return len(news.messages)
 
 
 __all__ = ["load", "notify", "publish", "stage1", "stage2", "stage3"]

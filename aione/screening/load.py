@@ -10,7 +10,7 @@ from aione.errors import InsufficientData, VenueError
 from aione.panel import DAY_MS, I8, MINUTE_MS, BarPanel, Finality, MarketSnapshot
 from aione.prefilter import PrefilterResult
 from aione.screening.context import market_snapshot
-from aione.screening.runtime import Runtime
+from aione.screening.runtime import Runtime, local_ms
 from aione.stage1.monitor import MonitorState
 from aione.stage3.book import TradeBook
 from aione.store.ring_layout import U1
@@ -21,6 +21,7 @@ POLL_S = 0.1
 FETCH_WITHIN_S = 3.0
 """So long may missing bars be fetched after the grace; then the cycle runs without them."""
 NAMES_TOLD = 10
+WORKER_SPOKE_MS = 60_000
 OVERDUE = 3.0
 """Intervals of the prefilter after which a reader is warned that its result is old."""
 
@@ -132,7 +133,14 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
         holes=view.holes,
         gone=await _last_prices(runtime, book, infos, bar_time_ms),
     )
-    return replace(loaded, warnings=(*warnings, *_doubts(loaded)))
+    return replace(loaded, warnings=(*await _incidents(runtime), *warnings, *_doubts(loaded)))
+
+
+async def _incidents(runtime: Runtime) -> list[str]:
+    """Return what the stream workers say is wrong now; a replayed moment has none."""
+    if runtime.frozen_ms is not None:
+        return []
+    return [one["text"] for one in await runtime.incidents.open(local_ms() - WORKER_SPOKE_MS)]
 
 
 async def _last_prices(

@@ -13,6 +13,7 @@ import redis.asyncio as aioredis
 from aione.publish.publisher import Publisher
 from aione.store.connect import connect
 from aione.store.cycles import CycleLog
+from aione.store.incident_log import IncidentLog
 from aione.store.state import StateStore
 from aione.store.tiers import TieredRings
 from aione.store.trades import TradeStore
@@ -35,6 +36,7 @@ class Runtime:
     trades: TradeStore
     publisher: Publisher
     cycles: CycleLog
+    incidents: IncidentLog
     frozen_ms: int | None = None
 
     def now_ms(self) -> int:
@@ -82,6 +84,7 @@ async def open_runtime(
                 TradeStore(redis),
                 Publisher(redis, settings),
                 CycleLog(redis),
+                IncidentLog(redis),
                 frozen_ms,
             )
     finally:

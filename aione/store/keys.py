@@ -131,6 +131,11 @@ def stream_workers() -> str:
     return f"{PREFIX}stream:workers"
 
 
+def stream_canary(process: str) -> str:
+    """Return the word that one process last said, to learn from it whether Redis has lost anything."""
+    return f"{PREFIX}stream:canary:{process}"
+
+
 def incidents() -> str:
     """Return the stream of incidents: what went wrong with the data, and when it was over."""
     return f"{PREFIX}incidents"
@@ -139,6 +144,11 @@ def incidents() -> str:
 def open_incidents() -> str:
     """Return the hash incident -> its beginning, of those that are not over."""
     return f"{PREFIX}incidents:open"
+
+
+def incidents_told() -> str:
+    """Return the place in the stream of incidents up to which people were told."""
+    return f"{PREFIX}incidents:told"
 
 
 def bar_corrections() -> str:
@@ -169,6 +179,7 @@ __all__ = [
     "flow_metrics",
     "forming_bars",
     "incidents",
+    "incidents_told",
     "monitor_states",
     "open_incidents",
     "open_trades",
@@ -176,6 +187,7 @@ __all__ = [
     "progress",
     "request_budget",
     "sequence",
+    "stream_canary",
     "stream_status",
     "stream_streams",
     "stream_workers",

@@ -115,3 +115,18 @@ async def test_rescan_of_a_symbol_that_nobody_knows_is_refused():
     state = await rescan(symbols=["NOPEUSDT"], return_state=True)
     assert state.type.value == "FAILED"
     assert "NOPEUSDT is not in the universe" in state.message
+
+
+async def test_trouble_with_the_data_reaches_the_notification_target_once(flow_redis, system, monkeypatch):
+    text = "streams were acknowledged and have not delivered; their bars come by REST: btcusdt@kline_1m"
+    told = {"kind": "stream_unproven", "names": [], "began_ms": 1, "ended_ms": None, "text": text, "worker": "w"}
+    flow_redis.xadd(keys.incidents(), {"incident": orjson.dumps(told)})
+    for _ in range(2):
+        monkeypatch.setattr("flows.screening.skip_reason", no_reason)
+        await screening()
+    lines = [orjson.loads(line) for line in (system / "notifications.jsonl").read_bytes().splitlines()]
+    assert [line["body"] for line in lines if line["subject"] == "DATA stream_unproven"] == [f"{text}\nworker w"]
+
+
+async def no_reason(*_):
+    return None

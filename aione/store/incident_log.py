@@ -1,0 +1,68 @@
+"""`IncidentLog`: what went wrong with the data, as the stream workers have recorded it, and who was told of it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+import redis.asyncio as aioredis
+
+from aione.errors import InvalidInput
+from aione.store import keys
+from aione.store.connect import redis_errors
+
+TOLD_BACK_MS: Final = 600_000
+"""Who was never told of anything is told of what began so long ago at the most."""
+AT_ONCE: Final = 50
+
+
+class IncidentLog:
+    """Reads incidents; every method raises `ServiceUnavailable` when Redis does not answer."""
+
+    def __init__(self, redis: aioredis.Redis) -> None:
+        self._redis = redis
+
+    async def open(self, alive_since_ms: int) -> list[dict[str, Any]]:
+        """Return the incidents that are not over, the oldest first, of workers that spoke since (this machine's time).
+
+        A worker that was killed can end none of its incidents; they are nobody's any more.
+        """
+        with redis_errors("reading the open incidents"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hgetall(keys.open_incidents())
+                pipe.zrangebyscore(keys.stream_workers(), alive_since_ms, "+inf")
+                held, alive = await pipe.execute()
+        workers = {name.decode() for name in alive}
+        found = [_decoded(raw, keys.open_incidents()) for raw in held.values()]
+        return sorted((one for one in found if one["worker"] in workers), key=lambda one: int(one["began_ms"]))
+
+    async def untold(self) -> tuple[str, list[dict[str, Any]]]:
+        """Return the incidents that began or ended since people were last told, oldest first, and the place up to them.
+
+        The place is for `told`; it is empty when there are none.
+        """
+        with redis_errors("reading the incidents"):
+            place: bytes | None = await self._redis.get(keys.incidents_told())
+            if place is None:
+                now_s, _ = await self._redis.time()
+                place = b"%d-0" % (1000 * now_s - TOLD_BACK_MS)
+            rows: Any = await self._redis.xrange(keys.incidents(), min=b"(" + place, count=AT_ONCE)
+        if not rows:
+            return "", []
+        return rows[-1][0].decode(), [_decoded(fields[b"incident"], keys.incidents()) for _, fields in rows]
+
+    async def told(self, place: str) -> None:
+        """Remember that people were told of everything up to a place."""
+        with redis_errors("remembering who was told"):
+            await self._redis.set(keys.incidents_told(), place)
+
+
+def _decoded(raw: bytes, key: str) -> dict[str, Any]:
+    try:
+        incident: dict[str, Any] = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"Redis key {key} must hold incidents as JSON: {error}") from error
+    return incident
+
+
+__all__ = ["TOLD_BACK_MS", "IncidentLog"]
