@@ -91,6 +91,9 @@ class RestDesk:
             _log.exception("%s %s could not be answered", path, dict(query), exc_info=error)
             msg = "An unknown error occurred while processing the request."
             return _json({"code": -1000, "msg": msg}, 500, headers)
+        keep_frac = self._faults.keeps_frac(path)
+        if keep_frac is not None and isinstance(rows := orjson.loads(body), list):
+            body = orjson.dumps(rows[: int(len(rows) * keep_frac)])
         if self._faults.is_truncated(path):
             body = body[: len(body) // 2]
         return Answer(200, body, headers)

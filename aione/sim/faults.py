@@ -60,6 +60,12 @@ class Reorder(Counted, frozen=True, kw_only=True, tag="reorder"):
     stream: str = "*"
 
 
+class Strange(Counted, frozen=True, kw_only=True, tag="strange"):
+    """Send, before a message of a matching stream, one that cannot be true (`aione.sim.strange`)."""
+
+    stream: str = "*"
+
+
 class ClosingLate(Counted, frozen=True, kw_only=True, tag="closing_late"):
     """Send the closing update of a bar (``x: true``) ``late_s`` later than usual."""
 
@@ -109,6 +115,13 @@ class Truncated(Counted, frozen=True, kw_only=True, tag="truncated"):
     path: str = "*"
 
 
+class Partial(Counted, frozen=True, kw_only=True, tag="partial"):
+    """Leave rows out of a REST answer that is a list: only the first ``keep_frac`` of them come, as whole JSON."""
+
+    keep_frac: Share = 0.0
+    path: str = "*"
+
+
 class ClockSkew(Fault, frozen=True, kw_only=True, tag="clock_skew"):
     """Move the exchange's whole clock by ``skew_ms``."""
 
@@ -121,6 +134,7 @@ AnyFault = (
     | Silence
     | Duplicate
     | Reorder
+    | Strange
     | ClosingLate
     | ClosingMissing
     | HttpError
@@ -128,12 +142,13 @@ AnyFault = (
     | Banned
     | Hang
     | Truncated
+    | Partial
     | ClockSkew
 )
 KINDS: Final = tuple(sorted(str(kind.__struct_config__.tag) for kind in AnyFault.__args__))
-PathFault = HttpError | RateLimited | Banned | Hang | Truncated
+PathFault = HttpError | RateLimited | Banned | Hang | Truncated | Partial
 _F = TypeVar("_F", bound=Fault)
-_P = TypeVar("_P", HttpError, RateLimited, Banned, Hang, Truncated)
+_P = TypeVar("_P", HttpError, RateLimited, Banned, Hang, Truncated, Partial)
 _DECODER: Final = msgspec.json.Decoder(AnyFault | list[AnyFault])
 
 
@@ -239,6 +254,13 @@ class Faults:
         """Return whether a message of a stream is to come after the next one."""
         return any(fnmatchcase(stream, fault.stream) and self._acts(active) for fault, active in self._of(Reorder))
 
+    def strangeness(self, stream: str) -> int | None:
+        """Return which nonsense a message of a stream is to be preceded by (`aione.sim.strange`), None for none."""
+        for fault, active in self._of(Strange):
+            if fnmatchcase(stream, fault.stream) and self._acts(active):
+                return active.acted - 1
+        return None
+
     def refuses_connection(self) -> bool:
         """Return whether a new WebSocket connection is to be refused."""
         return any(self._acts(active) for _, active in self._of(RefuseConnections))
@@ -280,6 +302,11 @@ class Faults:
     def is_truncated(self, path: str) -> bool:
         """Return whether the answer to this request is to be cut."""
         return self._on_path(Truncated, path) is not None
+
+    def keeps_frac(self, path: str) -> float | None:
+        """Return how much of the answer to this request is to come; None is all of it."""
+        fault = self._on_path(Partial, path)
+        return None if fault is None else fault.keep_frac
 
     def reply(self, path: str) -> HttpError | RateLimited | Banned | None:
         """Return the failure with which this request is to be answered, if any."""
@@ -324,10 +351,12 @@ __all__ = [
     "Faults",
     "Hang",
     "HttpError",
+    "Partial",
     "RateLimited",
     "RefuseConnections",
     "Reorder",
     "Silence",
+    "Strange",
     "Truncated",
     "parse_faults",
 ]

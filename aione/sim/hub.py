@@ -14,6 +14,7 @@ from aiohttp import WSCloseCode, web
 from aione.sim.clock import Clock
 from aione.sim.faults import Active
 from aione.sim.feeds import Feed, Source, make_feed
+from aione.sim.strange import strange
 from aione.sim.streams import Route, Session, parse_stream, ping_frame, text_frame
 
 _log = logging.getLogger(__name__)
@@ -238,7 +239,9 @@ class Hub:
                 channel.held_back = payload
                 continue
             twice = [payload] if self._source.faults.duplicates(channel.name) else []
-            for sent in [payload, *twice, *([] if late is None else [late])]:
+            kind = self._source.faults.strangeness(channel.name)
+            before = [] if kind is None else [strange(payload, kind)]
+            for sent in [*before, payload, *twice, *([] if late is None else [late])]:
                 raw, combined = channel.frames(sent)
                 for connection in channel.listeners:
                     frame = combined if connection.session.is_combined else raw

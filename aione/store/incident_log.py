@@ -42,7 +42,7 @@ class IncidentLog:
         The place is for `told`; it is empty when there are none.
         """
         with redis_errors("reading the incidents"):
-            place: bytes | None = await self._redis.get(keys.incidents_told())
+            place: Any = await self._redis.get(keys.incidents_told())
             if place is None:
                 now_s, _ = await self._redis.time()
                 place = b"%d-0" % (1000 * now_s - TOLD_BACK_MS)

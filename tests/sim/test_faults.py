@@ -129,7 +129,7 @@ async def test_a_body_that_is_not_json_is_refused(rest: httpx.AsyncClient):
 
 
 def test_every_kind_is_known_by_its_name():
-    assert len(KINDS) == 13
+    assert len(KINDS) == 15
 
 
 # ── The control endpoint ──
