@@ -12,13 +12,21 @@ else
 MARKET := --sim
 endif
 
-.PHONY: run test check bench clean lock help
+# The other client that the stream benchmark measures; it gets an environment of its own.
+PEER   := $(VENV)-peer
+SCHEDULES  ?= 5000
+FIRST_SEED ?= 1001
+MINUTES    ?= 20
+
+.PHONY: run test check bench soak clean lock help
 
 help:
 	@echo 'make run [LIVE=1] [CYCLES=n]   the whole system (simulated exchange unless LIVE=1)'
 	@echo 'make test                      lint, types, import contracts, every test'
 	@echo 'make check                     lint, types, import contracts'
 	@echo 'make bench                     benchmarks'
+	@echo 'make soak [SCHEDULES=n] [FIRST_SEED=n] [MINUTES=n]   the nightly long form: drawn schedules of faults, then'
+	@echo '                               the stream worker under 5,000 messages a second'
 	@echo 'make clean                     remove what the other commands made here'
 	@echo 'make lock                      resolve the lock files anew (needs uv)'
 
@@ -36,8 +44,19 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/test.stamp
+bench: $(VENV)/test.stamp $(PEER)/stamp
 	$(BIN)/python benchmarks/bench_scan.py
+	$(BIN)/python benchmarks/bench_stream.py --cryptofeed $(PEER)/bin/python
+	$(BIN)/python benchmarks/bench_store.py
+
+soak: $(VENV)/test.stamp
+	SCHEDULES=$(SCHEDULES) FIRST_SEED=$(FIRST_SEED) $(BIN)/python -m pytest tests/plane --timeout 0
+	$(BIN)/python benchmarks/soak_worker.py --minutes $(MINUTES)
+
+$(PEER)/stamp: benchmarks/requirements.lock
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
+	touch $@
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml scripts/setup.sh
 	PYTHON=$(PYTHON) sh scripts/setup.sh $(VENV) requirements.lock
@@ -47,8 +66,9 @@ $(VENV)/test.stamp: requirements-dev.lock pyproject.toml scripts/setup.sh
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile benchmarks/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o benchmarks/requirements.lock
 	uv pip compile pyproject.toml --extra dev -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info
+	rm -rf $(VENV) $(PEER) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
