@@ -5,39 +5,41 @@
 <directory>/timeframe=1d/year=2026/bars.parquet
 ```
 
-A file holds every symbol's final bars of its period, sorted by symbol and open time; DuckDB, Polars and pandas read the
-directory as it is. A file is replaced whole: written beside, flushed, renamed. So a crash leaves the one before.
+A file holds every symbol's final bars of its period (`aione.store.bars_file`); DuckDB, Polars and pandas read
+``timeframe=1m`` as it is, so nothing but bars ever lies below it. A file is replaced whole: written to ``.writing``,
+flushed, renamed. So a crash leaves the one before. One writer at a time (`aione.store.archiver` sees to it).
 
-Bars that are not final and bars that the exchange does not have are not written. What is on disk is at most
-``ARCHIVE_INTERVAL_SEC`` behind the rings (`Archiver`), which hold 34 hours of minutes themselves.
+Bars that are not final, bars that the exchange does not have, and bars that cannot be are not written. What is on
+disk is at most ``ARCHIVE_INTERVAL_SEC`` behind the rings (`aione.store.archiver`), which hold 34 hours of minutes.
+
+A file that is not to be believed is passed over by `BarArchive`. Before its period is written again it is moved to
+``<directory>/broken/timeframe=1m,day=2026-11-22.broken-<n>``, never overwritten: a human may look what can be saved.
+No pattern that ends in ``.parquet`` matches that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from aione.errors import InvalidInput, ServiceUnavailable
-from aione.panel.bars import BAR_RECORD, DAY_MS, Finality
-from aione.store.ring_layout import ABSENT, CORRECTED, INTERVALS_MS, Records
-from aione.store.rings import Rings
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from aione.panel.bars import DAY_MS, Finality
+from aione.store.ring_layout import ABSENT, INTERVALS_MS, Records, raw_bytes
 
 log = logging.getLogger(__name__)
 
 FILE: Final = "bars.parquet"
-COLUMNS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "trade_count")
+BROKEN: Final = "broken"
+WRITING: Final = ".writing"
 PERIODS: Final[Mapping[str, tuple[str, str]]] = {"1m": ("day", "%Y-%m-%d"), "1d": ("year", "%Y")}
 """Timeframe -> name and form of the partition."""
 
@@ -53,12 +55,15 @@ class BarArchive:
     Attributes
     ----------
     broken : dict Path -> str
-        Files that could not be read, and why. They are left where they are, and written anew by the next write.
+        Files that could not be read at the last try, and why.
+    set_aside : int
+        Files that were broken and moved away before their period was written again.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.broken: dict[Path, str] = {}
+        self.set_aside = 0
 
     async def read(self, timeframe: str, symbols: Sequence[str], start_ms: int, end_ms: int) -> dict[str, Records]:
         """Return the bars held of an inclusive range of open times; symbols without any are absent.
@@ -71,7 +76,7 @@ class BarArchive:
         """Return what `read` returns, on the caller's own thread."""
         parts: dict[str, list[Records]] = {}
         for path in self.files(timeframe, start_ms, end_ms):
-            for symbol, rows in self._load(path, symbols).items():
+            for symbol, rows in self._passing_over(path, timeframe, symbols).items():
                 inside = (rows["open_time_ms"] >= start_ms) & (rows["open_time_ms"] <= end_ms)
                 if inside.any():
                     parts.setdefault(symbol, []).append(rows[inside])
@@ -83,21 +88,60 @@ class BarArchive:
         Raises
         ------
         ServiceUnavailable
-            The disk refuses; the files are as they were.
+            The disk refuses to be read or written; that period's file is as it was, the others are written.
         """
-        added = 0
+        added, refused = 0, None
         for period, rows in _by_period(timeframe, records).items():
-            path = self._path(timeframe, period)
-            held = self._load(path, None) if path.exists() else {}
-            merged = {
-                symbol: _merge(held.get(symbol), rows.get(symbol)) for symbol in sorted(held.keys() | rows.keys())
-            }
-            changed = sum(_difference(held.get(symbol), merged[symbol]) for symbol in rows)
-            if changed:
-                _replace(path, _table(merged))
-                self.broken.pop(path, None)
-                added += changed
+            try:
+                added += self._write_period(timeframe, period, rows)
+            except ServiceUnavailable as error:
+                refused = error
+        if refused is not None:
+            raise refused
         return added
+
+    def _write_period(self, timeframe: str, period: str, rows: Mapping[str, Records]) -> int:
+        path = self.directory / f"timeframe={timeframe}" / f"{PERIODS[timeframe][0]}={period}" / FILE
+        try:
+            held = self._load(path, timeframe, None)
+        except InvalidInput as error:
+            self._set_aside(path, error)
+            held = {}
+        merged = {symbol: _merge(held.get(symbol), rows.get(symbol)) for symbol in sorted(held.keys() | rows.keys())}
+        changed = sum(_difference(held.get(symbol), merged[symbol]) for symbol in rows)
+        if changed:
+            self._replace(path, merged)
+        self.broken.pop(path, None)
+        return changed
+
+    def _set_aside(self, path: Path, error: InvalidInput) -> None:
+        name = ",".join(path.parent.relative_to(self.directory).parts)
+        names = (self.directory / BROKEN / f"{name}.broken-{number}" for number in count(1))
+        try:
+            (self.directory / BROKEN).mkdir(exist_ok=True)
+            aside = next(name for name in names if not name.exists())
+            path.rename(aside)
+        except OSError as refusal:
+            raise ServiceUnavailable(f"the archive {path} is broken and cannot be moved: {refusal}") from refusal
+        self.set_aside += 1
+        log.error("archive file %s is broken and set aside as %s: %s", path, aside, error)
+
+    def _replace(self, path: Path, records: Mapping[str, Records]) -> None:
+        from aione.store.bars_file import write_table  # noqa: PLC0415  # as in _load
+
+        beside = self.directory / WRITING / ",".join(path.relative_to(self.directory).parts)
+        try:
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                write_table(records, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except (OSError, MemoryError) as error:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise ServiceUnavailable(f"the archive {path} cannot be written: {error}") from error
 
     def files(self, timeframe: str, start_ms: int = 0, end_ms: int = 1 << 60) -> Iterator[Path]:
         """Yield the files of the periods that a range of open times touches, the oldest first."""
@@ -114,85 +158,51 @@ class BarArchive:
             if first_ms <= end_ms and until_ms > start_ms:
                 yield path
 
-    def _path(self, timeframe: str, period: str) -> Path:
-        return self.directory / f"timeframe={timeframe}" / f"{PERIODS[timeframe][0]}={period}" / FILE
-
-    def _load(self, path: Path, symbols: Collection[str] | None) -> dict[str, Records]:
+    def _passing_over(self, path: Path, timeframe: str, symbols: Collection[str]) -> dict[str, Records]:
+        """Return a file's bars; of one that cannot be read none."""
         try:
-            return _records(path, symbols)
-        except (OSError, ValueError, KeyError, InvalidInput) as error:  # pyarrow's errors are ValueErrors and OSErrors
+            found = self._load(path, timeframe, symbols)
+        except (ServiceUnavailable, InvalidInput) as error:
             if path not in self.broken:
                 log.warning("archive file %s cannot be read and is passed over: %s", path, error)
             self.broken[path] = str(error)
             return {}
+        self.broken.pop(path, None)
+        return found
 
-
-class Archiver:
-    """Writes behind: what the rings hold and the archive does not, every so often.
-
-    Parameters
-    ----------
-    rings : Rings
-        Of the timeframe to be archived.
-    archive : BarArchive
-    every_s : float
-        How often; the archive is at most so far behind.
-
-    Notes
-    -----
-    One archiver writes a directory at a time, whoever locks it first; another's `run_once` does nothing and its
-    `is_passive` is True.
-    """
-
-    name = "archiving bars"
-    is_for_all = True
-
-    def __init__(self, rings: Rings, archive: BarArchive, every_s: float) -> None:
-        self.every_s = every_s
-        self.is_passive = False
-        self.written = 0
-        self.newest_ms: int | None = None
-        self._rings = rings
-        self._archive = archive
-        self._archived_ms: dict[str, int] = {}
-
-    async def run_once(self, symbols: Collection[str], now_ms: int) -> None:
-        """Archive the bars of these symbols that are final by now.
+    @staticmethod
+    def _load(path: Path, timeframe: str, symbols: Collection[str] | None) -> dict[str, Records]:
+        """Return a file's bars, none where there is no file.
 
         Raises
         ------
+        InvalidInput
+            The file is not to be believed.
         ServiceUnavailable
-            The rings do not answer, or the disk refuses; the same bars come up again.
+            The system does not let it be read, which says nothing about the file.
         """
-        step_ms = INTERVALS_MS[self._rings.timeframe]
-        end_ms = now_ms // step_ms * step_ms - step_ms
-        span = self._rings.layout.capacity if self._rings.timeframe == "1m" else 200
-        fresh: dict[str, Records] = {}
-        for symbol in symbols:
-            # Yesterday's file is looked at again too: healing and verification reach back.
-            start_ms = max(self._archived_ms.get(symbol, 0) - DAY_MS, end_ms - (span - 1) * step_ms)
-            held = await self._rings.records([symbol], start_ms, end_ms)
-            fresh[symbol] = held[symbol]
-        self.written += await asyncio.to_thread(self._write, fresh)
-        if not self.is_passive:
-            self._archived_ms.update(dict.fromkeys(fresh, end_ms))
-            self.newest_ms = end_ms
+        from aione.store.bars_file import read_table  # noqa: PLC0415  # pyarrow: half a second, not for every process
 
-    def _write(self, fresh: Mapping[str, Records]) -> int:
-        with _locked(self._archive.directory) as is_ours:
-            self.is_passive = not is_ours
-            return self._archive.write(self._rings.timeframe, fresh) if is_ours else 0
+        try:
+            content = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise ServiceUnavailable(f"the archive {path} cannot be read: {error}") from error
+        return read_table(content, INTERVALS_MS[timeframe], symbols)
 
 
-# ── Records and tables ──
+# ── Records ──
 
 
 def _by_period(timeframe: str, records: Mapping[str, Records]) -> dict[str, dict[str, Records]]:
-    """Group final bars by the period of their file, then by symbol."""
+    """Group final bars that can be by the period of their file, then by symbol."""
+    from aione.store.bars_file import possible  # noqa: PLC0415  # as above
+
     form = PERIODS[timeframe][1]
     grouped: dict[str, dict[str, Records]] = {}
     for symbol, rows in records.items():
-        final = rows[(rows["finality"] >= Finality.STREAM_CLOSED) & (rows["reserved"] & ABSENT == 0)]
+        final = possible(symbol, rows[(rows["finality"] >= Finality.STREAM_CLOSED) & (rows["reserved"] & ABSENT == 0)])
         days = final["open_time_ms"] // DAY_MS
         for day in np.unique(days).tolist():
             period = datetime.fromtimestamp(day * DAY_MS / 1000, UTC).strftime(form)
@@ -214,75 +224,10 @@ def _merge(held: Records | None, new: Records | None) -> Records:
 
 def _difference(held: Records | None, merged: Records) -> int:
     """Return how many bars are other ones than before."""
-    if held is None:
+    if held is None or not held.size:
         return len(merged)
-    known = {row.tobytes() for row in held}
-    return sum(row.tobytes() not in known for row in merged)
+    at = np.searchsorted(held["open_time_ms"], merged["open_time_ms"]).clip(max=len(held) - 1)
+    return int((raw_bytes(held)[at] != raw_bytes(merged)).any(axis=1).sum())
 
 
-def _table(records: Mapping[str, Records]) -> pa.Table:
-    import pyarrow as pa  # noqa: PLC0415  # half a second that not every process needs
-
-    rows = np.concatenate([np.zeros(0, BAR_RECORD), *records.values()])
-    symbols = np.repeat(np.arange(len(records), dtype=np.int32), [len(part) for part in records.values()])
-    columns = {
-        "symbol": pa.DictionaryArray.from_arrays(pa.array(symbols), pa.array(list(records), pa.string())),
-        "open_time": pa.array(rows["open_time_ms"].astype("datetime64[ms]"), pa.timestamp("ms", tz="UTC")),
-        **{name: pa.array(np.ascontiguousarray(rows[name])) for name in COLUMNS},
-        "source": pa.array(np.ascontiguousarray(rows["source"])),
-        "finality": pa.array(np.ascontiguousarray(rows["finality"])),
-        "is_corrected": pa.array(rows["reserved"] & CORRECTED != 0),
-    }
-    return pa.table(columns)
-
-
-def _records(path: Path, symbols: Collection[str] | None) -> dict[str, Records]:
-    import pyarrow.parquet as pq  # noqa: PLC0415  # as above
-
-    filters = None if symbols is None else [("symbol", "in", list(symbols))]
-    table = pq.read_table(path, filters=filters, partitioning=None)
-    rows = np.zeros(len(table), BAR_RECORD)
-    rows["open_time_ms"] = table["open_time"].to_numpy().astype("datetime64[ms]").astype(np.int64)
-    for name in (*COLUMNS, "source", "finality"):
-        rows[name] = table[name].to_numpy()
-    rows["reserved"] = np.where(table["is_corrected"].to_numpy(), CORRECTED, 0)
-    names = table["symbol"].to_pylist()
-    starts = [at for at in range(len(names)) if at == 0 or names[at] != names[at - 1]]
-    return {names[first]: rows[first:last] for first, last in zip(starts, [*starts[1:], len(names)], strict=True)}
-
-
-def _replace(path: Path, table: pa.Table) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415  # as above
-
-    beside = path.with_name(f".{FILE}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ServiceUnavailable(f"the archive {path} cannot be written: {error}") from error
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[bool]:
-    """Hold the directory's lock while the block runs; False where somebody else does."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("a")
-    except OSError as error:
-        raise ServiceUnavailable(f"the archive {directory} cannot be written: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-__all__ = ["Archiver", "BarArchive"]
+__all__ = ["BarArchive"]

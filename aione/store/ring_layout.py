@@ -233,6 +233,11 @@ def is_sure(last: Records, open_time_ms: int) -> B1:
     return known
 
 
+def raw_bytes(records: Records) -> NDArray[np.uint8]:
+    """Return each record as its bytes, uint8 ``(n, 72)``: bit for bit comparable, NaN and flags included."""
+    return np.ascontiguousarray(records).view(np.uint8).reshape(len(records), RECORD_BYTES)
+
+
 def absent_bars(open_times_ms: I8, finality: Finality = Finality.PROVISIONAL) -> Records:
     """Return the marks of bars that the exchange does not have; see `aione.venue.absent` for how sure one is."""
     marks = np.zeros(len(open_times_ms), BAR_RECORD)
@@ -264,4 +269,5 @@ __all__ = [
     "fill_block",
     "is_sure",
     "missing_ranges",
+    "raw_bytes",
 ]

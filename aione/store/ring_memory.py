@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aione.panel.bar_panel import B1, BarPanel
 from aione.panel.bars import BAR_RECORD, Finality
 from aione.store.ring_layout import (
     CORRECTED,
-    RECORD_BYTES,
     Correction,
     Records,
     RingLayout,
     RingView,
     Written,
     is_sure,
+    raw_bytes,
 )
 
 CORRECTIONS_KEPT: Final = 10_000
@@ -77,8 +76,18 @@ class MemoryRings:
 
     @property
     def symbols(self) -> list[str]:
-        """Return the symbols of which any bar was ever written."""
+        """Return the symbols of which any bar was written and not forgotten."""
         return list(self._rings)
+
+    @property
+    def newest_ms(self) -> int:
+        """Return the open time of the newest bar of any symbol; 0 without one."""
+        return max((int(ring["open_time_ms"].max()) for ring in self._rings.values()), default=0)
+
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Drop everything about symbols; one that is not held is no error."""
+        for symbol in symbols:
+            self._rings.pop(symbol, None)
 
     async def load(self, symbols: Sequence[str], end_ms: int, bars: int) -> BarPanel:
         """Return the panel of ``bars`` bars that ends at ``end_ms``; see `Rings.load`."""
@@ -119,7 +128,7 @@ class MemoryRings:
 def _outcome(new: Records, held: Records) -> tuple[B1, B1]:
     """Return where ``new`` replaces ``held``, and where that corrects a final bar; both bool ``(n,)``."""
     is_same = new["open_time_ms"] == held["open_time_ms"]
-    differs = (_raw(new)[:, 8:68] != _raw(held)[:, 8:68]).any(axis=1)
+    differs = (raw_bytes(new)[:, 8:68] != raw_bytes(held)[:, 8:68]).any(axis=1)
     tells = differs | (new["source"] != held["source"])
     surer = new["finality"] > held["finality"]
     equal = new["finality"] == held["finality"]
@@ -133,10 +142,6 @@ def _empty_ring(capacity: int) -> Records:
     ring = np.empty(capacity, BAR_RECORD)
     ring.view(np.uint8)[:] = 0
     return ring
-
-
-def _raw(records: Records) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(records).view(np.uint8).reshape(len(records), RECORD_BYTES)
 
 
 __all__ = ["MemoryRings"]

@@ -52,21 +52,17 @@ class StateStore:
 
         An empty one does not replace a good one: that stays, marked as stale.
         """
-        before = await self.load_universe()
-        after = universe
-        if not universe.symbols and before is not None and before.symbols:
-            after = before.stale(f"empty refresh at {universe.refreshed_ms}")
-        await self.universes.put(before, after, universe.refreshed_ms)
-        return after
+
+        def refreshed(before: Universe | None) -> Universe:
+            if not universe.symbols and before is not None and before.symbols:
+                return before.stale(f"empty refresh at {universe.refreshed_ms}")
+            return universe
+
+        return await self.universes.put(refreshed, universe.refreshed_ms) or universe
 
     async def mark_universe_stale(self, reason: str, at_ms: int) -> Universe | None:
         """Mark the universe in force as stale because a refresh failed at a moment; None when there is none yet."""
-        before = await self.load_universe()
-        if before is None:
-            return None
-        after = before.stale(reason)
-        await self.universes.put(before, after, at_ms)
-        return after
+        return await self.universes.put(lambda before: None if before is None else before.stale(reason), at_ms)
 
     async def load_universe(self) -> Universe | None:
         """Return the universe in force, or None before the first refresh."""

@@ -4,10 +4,10 @@
    The archive is asked once for a symbol, and never for bars so new that it cannot have them.
 2. What a lower tier has fills the gaps of the tiers above, and replaces nothing there.
 3. A write goes to RAM at once and to Redis at once. The archive on disk is written behind (`aione.store.archiver`).
-4. While Redis is away, a store that buffers keeps on: what Redis lacks is remembered by open time, the bars themselves
-   stand in RAM. `TieredRings.replay` writes them when Redis is back, and what Redis has lost of what it held, compared
-   with RAM. Nothing is lost before the outage is longer than a ring, 34 hours of minutes; what is lost then is
-   counted, and is a gap that healing fills.
+4. While Redis is away or refuses, a store that buffers keeps on: what Redis lacks is remembered by open time, the bars
+   themselves stand in RAM. `TieredRings.replay` writes them when Redis is back, and what Redis has lost of what it
+   held, compared with RAM (`aione.store.write_behind`). Nothing is lost before the outage is longer than a ring, 34
+   hours of minutes; what is lost then is counted, and is a gap that healing fills.
 
 A process that is killed loses its RAM: bars of an outage of Redis that it had not replayed are fetched again by REST.
 Redis flushes its file once a second (``appendfsync everysec``), so a machine that loses power loses the last second of
@@ -16,24 +16,18 @@ it, not a server that is killed. The archive is at most ``ARCHIVE_INTERVAL_SEC``
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from aione.errors import ServiceUnavailable
 from aione.panel.bar_panel import I8, BarPanel
-from aione.store.ring_layout import Records, RingView, Written
+from aione.store.ring_layout import Records, RingView
 from aione.store.ring_memory import MemoryRings
 from aione.store.rings import Rings
+from aione.store.write_behind import TROUBLE, WriteBehind
 from config import config
-
-REPLAY_BARS: Final = 5_000
-COMPARE_SYMBOLS: Final = 32
-RECENT_BARS: Final = 5
-"""So many bars before the newest are compared with RAM after an outage: Redis may hold them in an older state."""
 
 T = TypeVar("T")
 
@@ -45,7 +39,7 @@ class Archive(Protocol):
         """Return the bars held of an inclusive range of open times; symbols without any are absent."""
 
 
-class TieredRings:
+class TieredRings(WriteBehind):
     """Bars of one timeframe over up to three tiers; behaves as every `Rings`.
 
     Parameters
@@ -66,11 +60,11 @@ class TieredRings:
     reads : Counter of (tier, "hit" or "miss")
         Symbols asked of each tier, and whether it had every bar.
     newest_ms : dict of tier to int
-        Open time of the newest bar that this process has written to RAM and to Redis.
+        Open time of the newest bar that this process has put into RAM and written to Redis.
     replayed, dropped : int
         Bars written to Redis after it was back; bars that had left the ring before.
     away_since_s : float or None
-        The loop's time since when Redis is away.
+        The loop's time since when Redis is away or refuses.
     """
 
     def __init__(
@@ -82,136 +76,17 @@ class TieredRings:
         is_buffering: bool = False,
         archive_behind_s: float = config.ARCHIVE_INTERVAL_SEC,
     ) -> None:
-        self.timeframe = redis.timeframe
-        self.layout = redis.layout
+        super().__init__(redis, memory, is_buffering=is_buffering)
         self.reads: Counter[tuple[str, str]] = Counter()
-        self.newest_ms: dict[str, int] = {}
-        self.replayed = 0
-        self.dropped = 0
-        self.away_since_s: float | None = None
-        self._redis = redis
-        self._memory = memory
         self._archive = archive
         self._archive_behind_ms = round(1000 * archive_behind_s)
-        self._buffer = memory if is_buffering else None
-        self._waiting: dict[str, set[int]] = {}
-        self._must_compare = False
         self._archive_asked: dict[str, int] = {}
 
-    # ── Writing ──
-
-    @property
-    def pending(self) -> int:
-        """Return how many bars wait for Redis."""
-        return sum(map(len, self._waiting.values()))
-
-    @property
-    def needs_replay(self) -> bool:
-        """Return whether Redis was away and has not yet got what it lacks."""
-        return bool(self._waiting) or self._must_compare
-
-    async def write(self, records: Mapping[str, Records]) -> Written:
-        """Store bars; see `Rings.write`. A store that buffers does not raise `ServiceUnavailable`."""
-        held = Written()
-        if self._memory is not None:
-            held = await self._memory.write(records)
-            self._note("memory", records)
-        try:
-            written = await self._redis.write(records)
-        except ServiceUnavailable:
-            if self._buffer is None:
-                raise
-            self._wait(records)
-            return held
-        except asyncio.CancelledError:
-            if self._buffer is not None:
-                self._wait(records)  # nobody knows whether Redis has them
-            raise
-        if not self.needs_replay:
-            self.away_since_s = None
-        self._note("redis", records)
-        return written
-
-    async def replay(self) -> int:
-        """Write what waits for Redis, and what it has lost meanwhile; return how many bars were written.
-
-        Raises
-        ------
-        ServiceUnavailable
-            Redis does not answer; everything waits on.
-        """
-        if self._buffer is None:
-            return 0
-        if self._must_compare:
-            await self._find_lost(self._buffer)
-        done = 0
-        while self._waiting:
-            done += await self._replay_some(self._buffer)
-        self.away_since_s = None
-        return done
-
-    async def _replay_some(self, buffer: MemoryRings) -> int:
-        """Write some of what waits. It does not wait meanwhile, so that what comes meanwhile waits anew."""
-        taken: dict[str, list[int]] = {}
-        size = 0
-        while self._waiting and size < REPLAY_BARS:
-            symbol, times = self._waiting.popitem()
-            until = min(times) + self.layout.capacity * self.layout.interval_ms
-            taken[symbol] = some = sorted(time for time in times if time < until)
-            size += len(some)
-            if len(some) < len(times):
-                self._waiting[symbol] = times.difference(some)
-                break
-        is_done = False
-        try:
-            rows = {}
-            for symbol, times_ms in taken.items():
-                held = (await buffer.records([symbol], times_ms[0], times_ms[-1]))[symbol]
-                rows[symbol] = held[np.isin(held["open_time_ms"], times_ms)]
-            await self._redis.write(rows)
-            is_done = True
-        finally:
-            if not is_done:
-                for symbol, times_ms in taken.items():
-                    self._waiting.setdefault(symbol, set()).update(times_ms)
-        self._note("redis", rows)
-        count = sum(map(len, rows.values()))
-        self.replayed += count
-        self.dropped += size - count
-        return count
-
-    async def _find_lost(self, buffer: MemoryRings) -> None:
-        """Let wait what RAM has and Redis, back after an outage, lacks or holds in an older state."""
-        end_ms = self.newest_ms.get("memory", 0)
-        start_ms = max(self.layout.interval_ms, end_ms - (self.layout.capacity - 1) * self.layout.interval_ms)
-        recent_ms = max(start_ms, end_ms - (RECENT_BARS - 1) * self.layout.interval_ms)
-        self._must_compare, is_done, names = False, False, buffer.symbols
-        try:
-            for first in range(0, len(names), COMPARE_SYMBOLS):
-                some = names[first : first + COMPARE_SYMBOLS]
-                gaps = await self._redis.gaps(some, start_ms, end_ms)
-                recent = await self._redis.records(some, recent_ms, end_ms)
-                for symbol, rows in (await buffer.records(some, start_ms, end_ms)).items():
-                    known = {row.tobytes() for row in recent[symbol]}
-                    lost = within({symbol: rows}, gaps)[symbol]["open_time_ms"].tolist()
-                    lost += [int(row["open_time_ms"]) for row in rows[-RECENT_BARS:] if row.tobytes() not in known]
-                    if lost:
-                        self._waiting.setdefault(symbol, set()).update(lost)
-            is_done = True
-        finally:
-            self._must_compare |= not is_done
-
-    def _wait(self, records: Mapping[str, Records]) -> None:
-        self._must_compare = True
-        if self.away_since_s is None:
-            self.away_since_s = asyncio.get_running_loop().time()
-        for symbol, rows in records.items():
-            if rows.size:
-                self._waiting.setdefault(symbol, set()).update(rows["open_time_ms"].tolist())
-
-    def _note(self, tier: str, records: Mapping[str, Records]) -> None:
-        newest = max((int(rows["open_time_ms"].max()) for rows in records.values() if rows.size), default=0)
-        self.newest_ms[tier] = max(newest, self.newest_ms.get(tier, 0))
+    def keep(self, symbols: Collection[str]) -> None:
+        """Let this hold these symbols alone; see `WriteBehind.keep`."""
+        super().keep(symbols)
+        kept = frozenset(symbols)
+        self._archive_asked = {symbol: ms for symbol, ms in self._archive_asked.items() if symbol in kept}
 
     # ── Reading ──
 
@@ -252,7 +127,7 @@ class TieredRings:
             unsure = await self._memory.unsure(unsure, open_time_ms)
         try:
             return await self._redis.unsure(unsure, open_time_ms) if unsure else []
-        except ServiceUnavailable:
+        except TROUBLE:
             if self._buffer is None:
                 raise
             return unsure
@@ -283,11 +158,16 @@ class TieredRings:
     async def _fill_memory(self, memory: MemoryRings, symbols: Sequence[str], start_ms: int, end_ms: int) -> None:
         try:
             found = await self._redis.records(symbols, start_ms, end_ms)
-        except ServiceUnavailable:
+        except TROUBLE:
             if self._buffer is None:
                 raise
             return
-        await memory.write(within(found, await memory.gaps(symbols, start_ms, end_ms)))
+        await self._fill(memory, found, start_ms, end_ms)
+
+    async def _fill(self, memory: MemoryRings, found: Mapping[str, Records], start_ms: int, end_ms: int) -> None:
+        fresh = within(found, await memory.gaps(list(found), start_ms, end_ms))
+        await memory.write(fresh)
+        self._note("memory", fresh)
 
     async def _fill_from_archive(self, lacking: Mapping[str, int], start_ms: int, end_ms: int) -> bool:
         """Write what the archive has of these symbols to the tiers above; return whether it had any bar."""
@@ -302,10 +182,10 @@ class TieredRings:
         self.reads["disk", "hit"] += len(found)
         self.reads["disk", "miss"] += len(names) - len(found)
         if self._memory is not None:
-            await self._memory.write(within(found, await self._memory.gaps(list(found), start_ms, end_ms)))
+            await self._fill(self._memory, found, start_ms, end_ms)
         try:
             await self._redis.write(within(found, await self._redis.gaps(list(found), start_ms, end_ms)))
-        except ServiceUnavailable:
+        except TROUBLE:
             if self._buffer is None:
                 raise
             self._must_compare = True  # RAM has them; Redis is compared with it when it is back

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import redis.asyncio as aioredis
 
-from aione.store.archive import Archiver, BarArchive
+from aione.store.archive import BarArchive
+from aione.store.archiver import Archiver
 from aione.store.rings import BarRings, MemoryRings
 from aione.store.state import StateStore
 from aione.store.tiers import TieredRings
@@ -76,6 +77,17 @@ class UnifiedDataStore:
             "archived": sum(archiver.written for archiver in self.archivers),
             "archive_ms": max((archiver.newest_ms or 0 for archiver in self.archivers), default=0) or None,
         }
+
+    def ages_s(self, now_ms: int) -> dict[str, float]:
+        """Return tier -> seconds since its newest minute was over, of ``memory``, ``redis`` and ``disk``.
+
+        What this process has put there; a tier that it has put nothing into is absent. ``now_ms`` is the exchange's.
+        """
+        ages_s = self.minutes.ages_s(now_ms)
+        for archiver in self.archivers:
+            if archiver.timeframe == self.minutes.timeframe and archiver.newest_ms is not None:
+                ages_s["disk"] = (now_ms - archiver.newest_ms - self.minutes.layout.interval_ms) / 1000
+        return ages_s
 
     async def flush(self, symbols: tuple[str, ...], now_ms: int) -> None:
         """Write down everything that waits: bars to Redis, then the archive.

@@ -1,7 +1,9 @@
 """`UniverseLedger`: every refresh of the universe, so that it can be rebuilt as it was at any past minute.
 
-1. An entry holds what its refresh changed (`aione.venue.universe.journal_entry`), failed and empty refreshes too.
-2. Every `CHECKPOINT_EVERY` entries one holds everything, as if nothing had been before it.
+1. An entry holds what its refresh changed of the universe that was in force then, whoever had put it there
+   (`aione.venue.universe.journal_entry`), failed and empty refreshes too.
+2. A checkpoint holds everything, as if nothing had been before it. Every entry says how many came since the last one,
+   and after `CHECKPOINT_EVERY` another is due; also after an entry of a later time, and where nothing is in force.
 3. A past universe is the last checkpoint at or before the moment, and every entry after it up to the moment.
 
 At one refresh in ten minutes `ENTRIES_KEPT` are more than a year.
@@ -9,12 +11,15 @@ At one refresh in ten minutes `ENTRIES_KEPT` are more than a year.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
 
 import orjson
 import redis.asyncio as aioredis
+from redis.exceptions import WatchError
 
-from aione.errors import InsufficientData, InvalidInput
+from aione.errors import InsufficientData, InvalidInput, ServiceUnavailable
 from aione.store import keys
 from aione.store.connect import redis_errors
 from aione.venue.universe import Universe, apply_entry, journal_entry
@@ -22,6 +27,9 @@ from aione.venue.universe import Universe, apply_entry, journal_entry
 CHECKPOINT_EVERY: Final = 144
 ENTRIES_KEPT: Final = 60_000
 ENTRIES_A_READ: Final = 200
+TRIES: Final = 20
+
+Change: TypeAlias = Callable[[Universe | None], Universe | None]
 
 
 class UniverseLedger:
@@ -30,23 +38,49 @@ class UniverseLedger:
     def __init__(self, redis: aioredis.Redis) -> None:
         self._redis = redis
 
-    async def put(self, before: Universe | None, after: Universe, at_ms: int) -> None:
-        """Make ``after`` the universe in force and journal what it changed, both or neither.
+    async def put(self, change: Change, at_ms: int) -> Universe | None:
+        """Put the universe that ``change`` makes of the one in force into force, and journal what is other, or neither.
 
-        ``at_ms`` is the exchange's time of the refresh, or of the try that failed.
+        Parameters
+        ----------
+        change : callable
+            Gets the universe in force, None before the first, and returns the next one, or None to leave it. It is
+            called again when another process was faster.
+        at_ms : int
+            The exchange's time of the refresh, or of the try that failed.
+
+        Raises
+        ------
+        InvalidInput
+            Redis holds something else than a universe.
         """
         with redis_errors("saving the universe"):
-            is_checkpoint = await self._redis.xlen(keys.universe_journal()) % CHECKPOINT_EVERY == 0
-            entry = journal_entry(None if is_checkpoint else before, after, at_ms)
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.set(keys.universe(), orjson.dumps(after.to_dict()))
-                pipe.xadd(
-                    keys.universe_journal(),
-                    {"entry": orjson.dumps({**entry, "is_checkpoint": is_checkpoint})},
-                    maxlen=ENTRIES_KEPT,
-                    approximate=True,
-                )
-                await pipe.execute()
+            for _ in range(TRIES):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    with suppress(WatchError):
+                        return await self._try_put(pipe, change, at_ms)
+        raise ServiceUnavailable(f"the universe was changed by others {TRIES} times while it was to be saved")
+
+    async def _try_put(self, pipe: Any, change: Change, at_ms: int) -> Universe | None:
+        await pipe.watch(keys.universe(), keys.universe_journal())
+        held = await pipe.get(keys.universe())
+        before = None if held is None else _universe(held)
+        after = change(before)
+        if after is None:
+            return None
+        last = await pipe.xrevrange(keys.universe_journal(), count=1)
+        since = _since_checkpoint(before, last, at_ms)
+        entry = journal_entry(before if since else None, after, at_ms)
+        pipe.multi()
+        pipe.set(keys.universe(), orjson.dumps(after.to_dict()))
+        pipe.xadd(
+            keys.universe_journal(),
+            {"entry": orjson.dumps({**entry, "is_checkpoint": since == 0, "since": since})},
+            maxlen=ENTRIES_KEPT,
+            approximate=True,
+        )
+        await pipe.execute()
+        return after
 
     async def journal(self, count: int = 100) -> list[dict[str, Any]]:
         """Return the last refreshes, newest first, as `journal_entry` describes them; a checkpoint holds everything."""
@@ -85,10 +119,35 @@ class UniverseLedger:
         """Return entries from ``last`` backwards with their places in the stream."""
         with redis_errors("reading the universe's journal"):
             rows: Any = await self._redis.xrevrange(keys.universe_journal(), max=last, count=count)
-        try:
-            return [(place.decode(), orjson.loads(fields[b"entry"])) for place, fields in rows]
-        except (KeyError, orjson.JSONDecodeError) as error:
-            raise InvalidInput(f"Redis key {keys.universe_journal()} must hold entries of JSON: {error}") from error
+        return _entries(rows)
+
+
+def _universe(held: bytes) -> Universe:
+    try:
+        return Universe.from_dict(orjson.loads(held))
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"Redis key {keys.universe()} must hold JSON: {error}") from error
+
+
+def _entries(rows: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return entries of the stream with their places in it."""
+    try:
+        return [(place.decode(), orjson.loads(fields[b"entry"])) for place, fields in rows]
+    except (KeyError, orjson.JSONDecodeError) as error:
+        raise InvalidInput(f"Redis key {keys.universe_journal()} must hold entries of JSON: {error}") from error
+
+
+def _since_checkpoint(before: Universe | None, last: Any, at_ms: int) -> int:
+    """Return the number of the next entry after its checkpoint; 0 where it must be one itself.
+
+    ``last`` is the stream's last row, if there is one; an entry that cannot be read, or is without number, is as none.
+    """
+    try:
+        entry = _entries(last)[0][1]
+        since, last_ms = int(entry["since"]) + 1, int(entry["at_ms"])
+    except (InvalidInput, IndexError, KeyError, TypeError, ValueError):
+        return 0
+    return 0 if before is None or since >= CHECKPOINT_EVERY or last_ms > at_ms else since
 
 
 __all__ = ["CHECKPOINT_EVERY", "ENTRIES_KEPT", "UniverseLedger"]

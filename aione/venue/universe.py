@@ -29,7 +29,7 @@ class Universe:
         Of the same symbols in the same order.
     rejected : mapping symbol -> (reason, value)
         Every other contract with the first guard that refused it: ``contract_type``, ``underlying_type``, ``status``,
-        ``quote_asset`` or ``age_days``.
+        ``quote_asset``, ``age_days`` or ``duplicate``.
     refreshed_ms : int
         The exchange's time of the refresh.
     is_stale : bool
@@ -80,7 +80,9 @@ def select_universe(infos: Iterable[SymbolInfo], now_ms: int, settings: Settings
     """Apply the guards to every contract.
 
     A contract belongs in the universe when it is perpetual, on a coin, trading, quoted in the configured asset and
-    listed for at least ``min_age_days``.
+    listed for at least ``min_age_days``. A symbol belongs once, and only with one set of trading rules: one that is
+    listed several times with different ones that all belong is refused (``duplicate``, how many), since nobody knows
+    which are right; of others the listing that belongs counts.
 
     Parameters
     ----------
@@ -92,15 +94,18 @@ def select_universe(infos: Iterable[SymbolInfo], now_ms: int, settings: Settings
         ``STAGE1_PREFILTER_THRESHOLDS`` holds quote asset and age.
     """
     floors = settings.STAGE1_PREFILTER_THRESHOLDS
-    kept: list[SymbolInfo] = []
+    kept: dict[str, list[SymbolInfo]] = {}
     rejected: dict[str, Reason] = {}
     for info in infos:
         reason = _refusal(info, now_ms, floors.quote_asset, floors.min_age_days)
-        if reason is None:
-            kept.append(info)
-        else:
-            rejected[info.symbol] = reason
-    return Universe(tuple(info.symbol for info in kept), tuple(kept), rejected, now_ms)
+        if reason is not None:
+            rejected.setdefault(info.symbol, reason)
+        elif info not in kept.setdefault(info.symbol, []):
+            kept[info.symbol].append(info)
+    chosen = tuple(listings[0] for listings in kept.values() if len(listings) == 1)
+    refused = {symbol: reason for symbol, reason in rejected.items() if symbol not in kept}
+    refused |= {symbol: ("duplicate", len(listings)) for symbol, listings in kept.items() if len(listings) > 1}
+    return Universe(tuple(info.symbol for info in chosen), chosen, refused, now_ms)
 
 
 def _refusal(info: SymbolInfo, now_ms: int, quote_asset: str, min_age_days: float) -> Reason | None:

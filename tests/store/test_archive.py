@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+from datetime import date
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from aione.errors import ServiceUnavailable
 from aione.panel.bars import BAR_RECORD, DAY_MS, MINUTE_MS, VALUE_FIELDS, Finality, Source
-from aione.store.archive import FILE, Archiver, BarArchive
+from aione.store.archive import WRITING, BarArchive
 from aione.store.ring_layout import CORRECTED, absent_bars
-from aione.store.rings import BarRings, MemoryRings
+from aione.store.rings import BarRings
 from aione.store.tiers import TieredRings
 
 MIDNIGHT = 1_779_235_200_000
@@ -24,6 +29,7 @@ def bars(first, count, *, finality=Finality.REST_CONFIRMED, price=100.0):
     rows["open_time_ms"] = MIDNIGHT + MINUTE_MS * (first + np.arange(count))
     for offset, name in enumerate(VALUE_FIELDS):
         rows[name] = price + offset + np.arange(count) % 7
+    rows["low"], rows["high"] = rows["open"] - 1.0, rows["close"] + 1.0
     rows["finality"], rows["source"] = finality, Source.STREAM
     return rows
 
@@ -63,9 +69,25 @@ def test_days_stand_in_one_file_a_year(tmp_path):
     assert archive.read_now("1d", ["AUSDT"], 0, 1 << 50)["AUSDT"].tobytes() == days.tobytes()
 
 
-def test_pandas_reads_the_directory_as_it_is(tmp_path):
-    BarArchive(tmp_path).write("1m", {"AUSDT": bars(-30, 60), "BUSDT": bars(0, 3, price=7.0)})
-    frame = pd.read_parquet(tmp_path / "timeframe=1m")
+# ── What other programs read ──
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Minutes over midnight, a broken file that was set aside, one that a crash has left, and the archiver's lock."""
+    archive = BarArchive(tmp_path)
+    archive.write("1m", {"AUSDT": bars(-30, 60), "BUSDT": bars(0, 3, price=7.0)})
+    archive.write("1d", {"AUSDT": bars(0, 1)})
+    (path,) = archive.files("1d")
+    path.write_bytes(b"PAR1 not a file")
+    archive.write("1d", {"AUSDT": bars(0, 1)})
+    (tmp_path / WRITING / "timeframe=1m,day=2026-05-20,bars.parquet").write_bytes(b"PAR1 half a fi")
+    (tmp_path / ".lock").touch()
+    return tmp_path
+
+
+def test_pandas_reads_the_directory_as_it_is(directory):
+    frame = pd.read_parquet(directory / "timeframe=1m")
     assert len(frame) == 63
     assert set(frame["day"].astype(str)) == {"2026-05-19", "2026-05-20"}
     assert str(frame["open_time"].dtype) == "datetime64[ms, UTC]"
@@ -74,17 +96,101 @@ def test_pandas_reads_the_directory_as_it_is(tmp_path):
     assert one["open_time"].iloc[0] == pd.Timestamp(MIDNIGHT, unit="ms", tz="UTC")
 
 
-def test_a_broken_file_is_named_and_passed_over_and_the_next_write_makes_it_whole(tmp_path, caplog):
+def test_duckdb_reads_the_directory_as_it_is(directory):
+    question = """
+        select day, symbol, count(*), min(epoch_ms(open_time)), sum(close), bool_or(is_corrected)
+        from read_parquet(?, hive_partitioning = true) group by all order by all
+    """
+    with duckdb.connect() as database:
+        rows = database.execute(question, [f"{directory}/timeframe=1m/**/*.parquet"]).fetchall()
+    expected = [
+        (date(2026, 5, 19), "AUSDT", 30, MIDNIGHT - 30 * MINUTE_MS, bars(0, 60)["close"][:30].sum(), False),
+        (date(2026, 5, 20), "AUSDT", 30, MIDNIGHT, bars(0, 60)["close"][30:].sum(), False),
+        (date(2026, 5, 20), "BUSDT", 3, MIDNIGHT, 33.0, False),
+    ]
+    assert rows == expected
+
+
+@pytest.mark.parametrize("where", ["timeframe=1m", "timeframe=1m/**/*.parquet"])
+def test_polars_reads_the_directory_as_it_is(directory, where):
+    frame = pl.scan_parquet(directory / where, hive_partitioning=True).sort("symbol", "open_time").collect()
+    assert frame.height == 63
+    assert frame["day"].unique().sort().to_list() == [date(2026, 5, 19), date(2026, 5, 20)]
+    assert frame.schema["open_time"] == pl.Datetime("ms", "UTC")
+    one = frame.filter(pl.col("symbol") == "BUSDT")
+    assert one["open"].to_list() == [7.0, 8.0, 9.0]
+    assert one["open_time"].dt.epoch("ms").to_list() == bars(0, 3)["open_time_ms"].tolist()
+
+
+# ── What breaks ──
+
+
+def test_a_broken_file_is_named_and_passed_over_and_the_next_write_sets_it_aside(tmp_path, caplog):
     archive = BarArchive(tmp_path)
     archive.write("1m", {"AUSDT": bars(-30, 60)})
     broken = next(iter(archive.files("1m")))
-    broken.write_bytes(b"PAR1 not a file")
-    assert len(archive.read_now("1m", ["AUSDT"], 0, 1 << 50)["AUSDT"]) == 30
-    assert archive.broken.keys() == {broken}
-    assert str(broken) in caplog.text
-    assert archive.write("1m", {"AUSDT": bars(-30, 30)}) == 30
-    assert archive.broken == {}
-    assert len(archive.read_now("1m", ["AUSDT"], 0, 1 << 50)["AUSDT"]) == 60
+    for number in (1, 2):
+        broken.write_bytes(b"PAR1 not a file")
+        assert len(archive.read_now("1m", ["AUSDT"], 0, 1 << 50)["AUSDT"]) == 30
+        assert archive.broken.keys() == {broken}
+        assert str(broken) in caplog.text
+        assert archive.write("1m", {"AUSDT": bars(-30, 30)}) == 30
+        assert (archive.broken, archive.set_aside) == ({}, number)
+        aside = tmp_path / "broken" / f"timeframe=1m,day=2026-05-19.broken-{number}"
+        assert aside.read_bytes() == b"PAR1 not a file"
+        assert len(archive.read_now("1m", ["AUSDT"], 0, 1 << 50)["AUSDT"]) == 60
+    assert len(list(archive.files("1m"))) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_a_file_that_cannot_be_read_just_now_is_not_replaced(tmp_path, monkeypatch, number):
+    """What the system refuses says nothing about the file: the day is left alone, other days are written."""
+    archive = BarArchive(tmp_path)
+    archive.write("1m", {"GONEUSDT": bars(0, 600), "AUSDT": bars(0, 600)})
+    (today,) = archive.files("1m")
+    before, read_bytes = today.read_bytes(), Path.read_bytes
+
+    def refused(path):
+        if path == today:
+            raise OSError(number, "not now")
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refused)
+        assert archive.read_now("1m", ["AUSDT"], 0, 1 << 50) == {}
+        assert archive.broken.keys() == {today}
+        with pytest.raises(ServiceUnavailable, match=f"cannot be read: .Errno {number}. not now"):
+            archive.write("1m", {"AUSDT": bars(-5, 610)})
+    assert today.read_bytes() == before
+    assert archive.set_aside == 0
+    held = archive.read_now("1m", ["GONEUSDT", "AUSDT"], 0, 1 << 50)
+    assert {symbol: len(rows) for symbol, rows in held.items()} == {"GONEUSDT": 600, "AUSDT": 605}
+    assert archive.broken == {}, "it is read again"
+    assert archive.write("1m", {"AUSDT": bars(600, 10)}) == 10
+
+
+def test_a_broken_file_that_cannot_be_moved_is_left(tmp_path, monkeypatch):
+    archive = BarArchive(tmp_path)
+    archive.write("1m", {"AUSDT": bars(0, 3)})
+    (path,) = archive.files("1m")
+    path.write_bytes(b"broken")
+
+    def refused(*_):
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(ServiceUnavailable, match=r"is broken and cannot be moved: .*read-only"):
+        archive.write("1m", {"AUSDT": bars(0, 3)})
+    assert path.read_bytes() == b"broken"
+
+
+def test_bars_that_cannot_be_are_not_written(tmp_path, caplog):
+    rows = bars(0, 4)
+    rows["high"][1], rows["volume"][2] = np.nan, -1.0
+    archive = BarArchive(tmp_path)
+    assert archive.write("1m", {"AUSDT": rows}) == 2
+    assert archive.read_now("1m", ["AUSDT"], 0, 1 << 50)["AUSDT"].tobytes() == rows[[0, 3]].tobytes()
+    assert "2 bars of AUSDT cannot be and are left out" in caplog.text
 
 
 CRASH = """
@@ -122,38 +228,7 @@ def test_a_disk_that_refuses_is_said(tmp_path):
     (tmp_path / "timeframe=1m").write_text("a file where a directory should be")
     with pytest.raises(ServiceUnavailable, match="cannot be written"):
         BarArchive(tmp_path).write("1m", {"AUSDT": bars(0, 1)})
-    assert not list(tmp_path.glob(f"**/.{FILE}*"))
-
-
-# ── Writing behind ──
-
-
-async def test_what_is_final_is_archived_behind_and_a_correction_too(tmp_path):
-    rings, archive = MemoryRings(), BarArchive(tmp_path)
-    archiver = Archiver(rings, archive, 600.0)
-    await rings.write({"AUSDT": bars(0, 20), "BUSDT": bars(0, 20, finality=Finality.PROVISIONAL)})
-    await archiver.run_once(["AUSDT", "BUSDT"], MIDNIGHT + 20 * MINUTE_MS)
-    assert (archiver.written, archiver.newest_ms) == (20, MIDNIGHT + 19 * MINUTE_MS)
-    await rings.write({"AUSDT": bars(3, 1, price=50.0)})
-    await rings.write({"BUSDT": bars(0, 20)})
-    await archiver.run_once(["AUSDT", "BUSDT"], MIDNIGHT + 20 * MINUTE_MS)
-    assert archiver.written == 41
-    held = archive.read_now("1m", ["AUSDT"], 0, 1 << 50)["AUSDT"]
-    assert (held["open"][3], held["reserved"][3]) == (50.0, CORRECTED)
-
-
-async def test_a_second_archiver_of_a_directory_is_passive(tmp_path):
-    from aione.store.archive import _locked  # noqa: PLC0415
-
-    rings, archive = MemoryRings(), BarArchive(tmp_path)
-    await rings.write({"AUSDT": bars(0, 5)})
-    archiver = Archiver(rings, archive, 600.0)
-    with _locked(tmp_path) as is_ours:
-        assert is_ours
-        await archiver.run_once(["AUSDT"], MIDNIGHT + 5 * MINUTE_MS)
-        assert (archiver.is_passive, archiver.written) == (True, 0)
-    await archiver.run_once(["AUSDT"], MIDNIGHT + 5 * MINUTE_MS)
-    assert (archiver.is_passive, archiver.written) == (False, 5)
+    assert not list((tmp_path / WRITING).iterdir())
 
 
 async def test_all_of_redis_lost_is_filled_from_the_disk_and_only_what_it_lacks(redis, tmp_path):

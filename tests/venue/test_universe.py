@@ -94,6 +94,27 @@ def test_what_is_no_universe_is_refused(broken):
         Universe.from_dict(broken)
 
 
+def test_a_symbol_that_is_listed_twice_belongs_once(defaults):
+    universe = select_universe([info("AUSDT"), info("BUSDT"), info("AUSDT")], NOW, defaults)
+    assert (universe.symbols, universe.rejected) == (("AUSDT", "BUSDT"), {})
+    assert apply_entry(None, journal_entry(None, universe, NOW)) == universe
+
+
+def test_a_symbol_that_is_listed_with_two_sets_of_rules_is_refused(defaults):
+    listed = [info("AUSDT"), info("BUSDT"), info("AUSDT", tick_size=0.01), info("AUSDT")]
+    universe = select_universe(listed, NOW, defaults)
+    assert (universe.symbols, universe.rejected) == (("BUSDT",), {"AUSDT": ("duplicate", 2)})
+    assert apply_entry(None, journal_entry(None, universe, NOW)) == universe
+
+
+def test_of_a_relisted_symbol_the_listing_that_trades_counts(defaults):
+    for listed in ([info(status="CLOSE"), info()], [info(), info(status="CLOSE")]):
+        universe = select_universe(listed, NOW, defaults)
+        assert (universe.symbols, universe.rejected) == (("AUSDT",), {})
+    universe = select_universe([info(status="CLOSE"), info(status="BREAK")], NOW, defaults)
+    assert universe.rejected == {"AUSDT": ("status", "CLOSE")}
+
+
 def test_the_journal_says_what_came_what_went_and_why(defaults):
     before = select_universe([info("AUSDT"), info("BUSDT"), info("CUSDT")], NOW, defaults)
     after = select_universe([info("AUSDT"), info("BUSDT", status="SETTLING"), info("DUSDT")], NOW + 1, defaults)
