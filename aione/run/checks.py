@@ -124,15 +124,19 @@ class Checks:
     async def _prefect(self) -> Sequence[Finding]:
         async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
             try:
-                health = await client.get(f"{self._prefect_url}/health")
-                deployments = (await client.post(f"{self._prefect_url}/deployments/filter", json={})).json()
-                pools = (await client.post(f"{self._prefect_url}/work_pools/filter", json={})).json()
-            except httpx.HTTPError as error:
-                raise ServiceUnavailable(f"Prefect at {self._prefect_url} does not answer: {error}") from error
+                replies = [
+                    await client.get(f"{self._prefect_url}/health"),
+                    await client.post(f"{self._prefect_url}/deployments/filter", json={}),
+                    await client.post(f"{self._prefect_url}/work_pools/filter", json={}),
+                ]
+                health, deployments, pools = (reply.raise_for_status().json() for reply in replies)
+            except (httpx.HTTPError, ValueError) as error:  # ValueError: no JSON
+                why = (str(error) or repr(error)).splitlines()[0]
+                raise ServiceUnavailable(f"Prefect at {self._prefect_url} does not answer: {why}") from error
         names = sorted(row["name"] for row in deployments)
         online = [pool["name"] for pool in pools if pool.get("status") == "READY"]
         text = f"{len(names)} deployments ({', '.join(names)}), work pools ready: {', '.join(online) or 'none'}"
-        facts = {"deployments": names, "pools_ready": online, "is_healthy": health.is_success}
+        facts = {"deployments": names, "pools_ready": online, "is_healthy": bool(health)}
         if not names:
             return [Finding("prefect", Health.FAIL, text, "prefect deploy --all --no-prompt", facts)]
         if not online:

@@ -14,7 +14,7 @@ look tells of a loss. It may tell of one that was none; it never misses one.
 from __future__ import annotations
 
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import redis.asyncio as aioredis
 
@@ -22,6 +22,21 @@ from aione.store import keys
 from aione.store.connect import redis_errors
 
 WORD_TTL_S: Final = 3_600
+
+
+class Lookout(Protocol):
+    """Tells of a store whether it has lost anything; `Canary` is Redis's."""
+
+    async def is_well(self) -> bool:
+        """Return whether everything was kept since the last look."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A store that can be watched for loss."""
+
+    def canary(self) -> Lookout:
+        """Return a new look-out."""
 
 
 class Canary:
@@ -68,4 +83,4 @@ def _run_id(server: Any) -> str:
     return str(server.get("run_id", "")) if isinstance(server, dict) else ""
 
 
-__all__ = ["WORD_TTL_S", "Canary"]
+__all__ = ["WORD_TTL_S", "Canary", "Lookout", "Watched"]

@@ -24,9 +24,10 @@ import numpy as np
 from redis.exceptions import RedisError
 
 from aione.errors import ServiceUnavailable
+from aione.store.canary import Watched
 from aione.store.ring_layout import Records, Written
 from aione.store.ring_memory import MemoryRings
-from aione.store.rings import BarRings, Rings
+from aione.store.rings import Rings
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class WriteBehind:
         self._redis = redis
         self._memory = memory
         self._buffer = memory if is_buffering else None
-        self._canary = redis.canary() if self._buffer is not None and isinstance(redis, BarRings) else None
+        self._canary = redis.canary() if self._buffer is not None and isinstance(redis, Watched) else None
         self._waiting: dict[str, set[int]] = {}
         self._in_hand: Counter[str] = Counter()
         self._kept: frozenset[str] | None = None

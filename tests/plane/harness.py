@@ -32,7 +32,7 @@ from config.settings import load_settings
 MINUTE = 60_000
 START_MS = 1_779_278_400_000
 HISTORY = 90
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "BNBUSDT", "LTCUSDT", "XLMUSDT")
 MARKET = TableMarket(SYMBOLS, START_MS - HISTORY * MINUTE, 400)
 OPTIONS = SimOptions(kline_ms=2_000, book_ticker_ms=6_000, tick_s=2.0, coin_margined=())
 
@@ -48,6 +48,24 @@ class Shared:
         self.streams = {}
         self.incidents = []
         self.outages = 0
+
+
+    def lose_everything(self):
+        """Be emptied, as a server that comes back without its file: nobody is told."""
+        self.rings = MemoryRings()
+        self.outages += 1
+
+
+class LookOut:
+    """What a canary in Redis tells."""
+
+    def __init__(self, handle):
+        self.handle, self.outages = handle, None
+
+    async def is_well(self):
+        self.handle.check()
+        before, self.outages = self.outages, self.handle.shared.outages
+        return before == self.outages
 
 
 class Handle:
@@ -66,6 +84,9 @@ class Handle:
 
 
 class SwitchedRings(Handle):
+    def canary(self):
+        return LookOut(self)
+
     async def write(self, records):
         self.check()
         return await self.shared.rings.write(records)
@@ -153,6 +174,7 @@ class Plane:
         transport = MemoryTransport(self.exchange)
         self.rest = BinanceRest("http://exchange", self.ledger, transport=transport)
         self.rest.clock = ServerClock(lambda: self.clock.now_ms() / 1000, loop.time)
+        self.symbols = tuple(symbols)
         self.shared = Shared(symbols)
         self.running = None
         self.one_at_a_time = asyncio.Lock()

@@ -15,6 +15,7 @@ from aione.stream.symbols import Wanted
 
 SETTLE_MINUTES = 3
 CHECK_AT_MS = 40_000
+EMPTIED_FOR_S = 10.0
 ANY_KLINE = "*@kline_1m"
 
 
@@ -27,16 +28,28 @@ class Step:
     numbers: dict = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How many symbols are followed, for how many minutes something goes wrong, and what."""
+
+    symbols: tuple[str, ...]
+    minutes: int
+    steps: list[Step]
+
+
 def draw(seed):
-    """Return (minutes of trouble, steps) of a seed."""
+    """Return the `Schedule` of a seed. Some have symbols enough for a run of REST requests to be given up."""
     dice = random.Random(seed)
+    symbols = SYMBOLS[: dice.choice([3, 3, 3, 8])]
     minutes = dice.randint(4, 9)
-    steps = [Step(round(dice.uniform(20, minutes * 60), 1), *draw_one(dice)) for _ in range(dice.randint(3, 8))]
-    return minutes, sorted(steps, key=lambda step: step.at_s)
+    steps = [
+        Step(round(dice.uniform(20, minutes * 60), 1), *draw_one(dice, symbols)) for _ in range(dice.randint(3, 8))
+    ]
+    return Schedule(symbols, minutes, sorted(steps, key=lambda step: step.at_s))
 
 
-def draw_one(dice):
-    symbol = dice.choice(SYMBOLS[:3])
+def draw_one(dice, symbols):
+    symbol = dice.choice(symbols)
     stream = dice.choice([f"{symbol.lower()}@kline_1m", ANY_KLINE, "*"])
     long_s, short_s = round(dice.uniform(20, 150), 1), round(dice.uniform(2, 30), 1)
     kinds = {
@@ -53,7 +66,11 @@ def draw_one(dice):
         "banned": {"retry_after_s": dice.randint(5, 100), "count": 1},
         "hang": {"seconds": short_s, "count": dice.randint(1, 4)},
         "truncated": {"count": dice.randint(1, 4)},
+        "partial": {"keep_frac": dice.choice([0.0, 0.5]), "count": dice.randint(1, 6)},
+        "strange": {"stream": stream, "probability": 0.5, "duration_s": long_s},
+        "refused": {"status": 400, "code": -4108, "count": dice.randint(1, 3)},
         "redis_down": {"for_s": long_s},
+        "redis_emptied": {},
         "kill": {"after_s": dice.choice([0.0, short_s, long_s])},
         "restart": {"after_s": dice.choice([0.0, short_s])},
         "leave": {"symbol": symbol, "for_s": long_s},
@@ -76,6 +93,9 @@ FAULTS = {
     "banned": broken.Banned,
     "hang": broken.Hang,
     "truncated": broken.Truncated,
+    "partial": broken.Partial,
+    "strange": broken.Strange,
+    "refused": broken.HttpError,
 }
 
 
@@ -98,6 +118,10 @@ async def play(plane, step):
         plane.shared.is_down = True
         await asyncio.sleep(step.numbers["for_s"])
         plane.shared.is_down = False
+    elif step.kind == "redis_emptied":
+        async with plane.one_at_a_time:  # what RAM and Redis lose at once the preload brings back, which is not here
+            plane.shared.lose_everything()
+            await asyncio.sleep(EMPTIED_FOR_S)
     elif step.kind in {"kill", "restart"}:
         async with plane.one_at_a_time:
             await plane.restart(is_killed=step.kind == "kill", after_s=step.numbers["after_s"])
@@ -106,18 +130,19 @@ async def play(plane, step):
         left = tuple(symbol for symbol in before.symbols if symbol != step.numbers["symbol"])
         plane.shared.wanted = Wanted(left, left)
         await asyncio.sleep(step.numbers["for_s"])
-        plane.shared.wanted = Wanted(SYMBOLS[:3], SYMBOLS[:3])
+        plane.shared.wanted = Wanted(plane.symbols, plane.symbols)
 
 
 async def run(seed):
     """Play a seed's schedule to its end, let things settle, and compare."""
-    minutes, steps = draw(seed)
+    schedule = draw(seed)
+    minutes = schedule.minutes
     random.seed(seed)
     first_ms = START_MS
     while_final = []
-    async with Plane(SYMBOLS[:3]) as plane:
+    async with Plane(schedule.symbols) as plane:
         async with asyncio.TaskGroup() as group:
-            for step in steps:
+            for step in schedule.steps:
                 group.create_task(at(plane, step))
             for minute in range(1, minutes + 1):
                 await plane.sleep_until_ms(START_MS + minute * MINUTE + CHECK_AT_MS)
@@ -127,7 +152,7 @@ async def run(seed):
         ended_ms = plane.clock.now_ms() // MINUTE * MINUTE + SETTLE_MINUTES * MINUTE
         await plane.sleep_until_ms(ended_ms + CHECK_AT_MS)
         wrong = await plane.wrong_bars(first_ms, ended_ms - MINUTE, only_final=False)
-        plane.counts["bars compared"] += 3 * (ended_ms - first_ms) // MINUTE
+        plane.counts["bars compared"] += len(schedule.symbols) * (ended_ms - first_ms) // MINUTE
         plane.counts["bars replayed"] += plane.running.tiers.replayed
         plane.counts["connections"] += plane.exchange.hub.counts["connections_opened"]
         plane.counts["klines requests"] += plane.exchange.rest.requests["/fapi/v1/klines", 200]

@@ -1,0 +1,568 @@
+"""The exchange inside a program: time that jumps, and the same words as over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from itertools import pairwise
+
+import httpx
+import pytest
+from websockets.frames import Frame, Opcode
+
+from aione.errors import InvalidInput
+from aione.sim import faults
+from aione.sim.clock import ManualClock
+from aione.sim.memory import ADDRESS, URL, LoopClock, MemoryExchange, MemorySocket, MemoryTransport, VirtualLoop, frames
+from aione.sim.options import SimOptions
+from aione.sim.streams import ping_frame, text_frame
+from aione.venue.session import Session
+from aione.venue.session_parts import Phase
+from aione.venue.socket import SessionSocket
+from aione.venue.stream_wire import BookTicker, DepthUpdate, KlineEvent
+from config.models import VenueParams
+
+F = "/fapi/v1"
+MINUTE_MS = 60_000
+PARAMS = VenueParams(backoff_base_s=0.1, backoff_cap_s=0.2, stale_after_s=600.0, proof_within_s=600.0)
+
+
+def virtually(scenario):
+    """Run a coroutine function on a loop of its own virtual time; return what it returns and the seconds it took."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(scenario()), runner.get_loop().time()
+
+
+# ── Time ──
+
+
+def test_hours_pass_at_once_and_to_the_second():
+    async def scenario():
+        await asyncio.sleep(36_000)
+        return asyncio.get_running_loop().time()
+
+    started_s = time.perf_counter()
+    assert virtually(scenario) == (36_000.0, 36_000.0)
+    assert time.perf_counter() - started_s < 1.0
+
+
+def test_everyone_wakes_when_he_wanted_to_and_in_this_order():
+    random.seed(7)
+    wishes = [round(random.uniform(0, 500), 3) for _ in range(200)]
+
+    async def scenario():
+        woken = []
+
+        async def sleeper(wish):
+            await asyncio.sleep(wish)
+            woken.append((wish, asyncio.get_running_loop().time()))
+
+        await asyncio.gather(*map(sleeper, wishes))
+        return woken
+
+    woken, took_s = virtually(scenario)
+    assert [wish for wish, _ in woken] == sorted(wishes)
+    assert all(at_s == pytest.approx(wish, abs=1e-6) for wish, at_s in woken)
+    assert took_s == pytest.approx(max(wishes), abs=1e-6)
+
+
+def test_time_stands_still_while_anybody_works():
+    async def scenario():
+        time.sleep(0.02)  # noqa: ASYNC251  # work that takes time
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        return asyncio.get_running_loop().time()
+
+    assert virtually(scenario) == (0.0, 0.0)
+
+
+def test_a_deadline_comes_in_virtual_time():
+    async def scenario():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(90):
+                await asyncio.Event().wait()
+
+    assert virtually(scenario)[1] == pytest.approx(90)
+
+
+def test_to_wait_for_what_nobody_will_do_is_an_error_and_not_for_ever():
+    async def scenario():
+        await asyncio.sleep(5)
+        await asyncio.Event().wait()
+
+    with pytest.raises(InvalidInput, match="nobody will ever do anything again"):
+        virtually(scenario)
+
+
+def test_what_is_there_already_is_served_before_time_passes():
+    async def scenario():
+        loop, (source, sink) = asyncio.get_running_loop(), os.pipe()
+        came = loop.create_future()
+        loop.add_reader(source, lambda: came.set_result((os.read(source, 9), loop.time())))
+        os.write(sink, b"now")
+        waiting = asyncio.create_task(asyncio.sleep(100))
+        found = await came
+        loop.remove_reader(source)
+        await waiting
+        os.close(source)
+        os.close(sink)
+        return found
+
+    assert virtually(scenario) == ((b"now", 0.0), 100.0)
+
+
+def test_the_exchanges_clock_follows_the_loop(noon_ms):
+    async def scenario():
+        clock = LoopClock(asyncio.get_running_loop(), noon_ms)
+        shown = [clock.now_ms()]
+        for seconds in (0.25, 60):
+            await asyncio.sleep(seconds)
+            shown.append(clock.now_ms())
+        return shown
+
+    assert virtually(scenario)[0] == [noon_ms, noon_ms + 250, noon_ms + 60_250]
+
+
+# ── Frames ──
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 200_000])
+def test_frames_are_read_as_another_library_writes_them(size):
+    payload = bytes(at % 251 for at in range(size))
+    ours = [text_frame(payload), ping_frame(payload[:125])]
+    theirs = [Frame(Opcode.TEXT, payload), Frame(Opcode.PING, payload[:125])]
+    assert ours == [frame.serialize(mask=False) for frame in theirs]
+    assert frames(b"".join(ours) * 2) == [(1, payload), (9, payload[:125])] * 2
+
+
+def test_no_bytes_are_no_frames():
+    assert frames(b"") == []
+
+
+# ── REST: the same answers as over a socket ──
+
+
+def memory(market, clock, **options):
+    return MemoryExchange(market, clock, SimOptions(**options), time.monotonic)
+
+
+def client_of(exchange):
+    return httpx.AsyncClient(transport=MemoryTransport(exchange), base_url="http://exchange")
+
+
+QUESTIONS = [
+    ("GET", f"{F}/ping", {}),
+    ("GET", f"{F}/time", {}),
+    ("GET", f"{F}/exchangeInfo", {}),
+    ("GET", f"{F}/klines", {"symbol": "BTCUSDT", "interval": "1m", "limit": 5}),
+    ("GET", f"{F}/klines", {"symbol": "OUTUSDT", "interval": "15m", "limit": 700}),
+    ("GET", f"{F}/klines", {"symbol": "币安USDT", "interval": "1h", "limit": 3}),
+    ("GET", f"{F}/ticker/24hr", {}),
+    ("GET", f"{F}/ticker/24hr", {"symbol": "ETHUSDT"}),
+    ("GET", f"{F}/ticker/bookTicker", {}),
+    ("GET", f"{F}/premiumIndex", {}),
+    ("GET", f"{F}/depth", {"symbol": "BTCUSDT", "limit": 10}),
+    ("GET", f"{F}/openInterest", {"symbol": "BTCUSDT"}),
+    ("GET", f"{F}/fundingRate", {"symbol": "BTCUSDT", "limit": 3}),
+    ("GET", f"{F}/klines", {"symbol": "NOPEUSDT", "interval": "1m"}),
+    ("GET", f"{F}/klines", {"symbol": "BTCUSDT", "interval": "7m"}),
+    ("GET", f"{F}/klines", {"symbol": "BTCUSDT", "interval": "1m", "limit": "many"}),
+    ("GET", f"{F}/klines", {}),
+    ("POST", f"{F}/klines", {"symbol": "BTCUSDT", "interval": "1m"}),
+    ("GET", "/fapi/v9/nothing", {}),
+]
+
+
+def told(reply):
+    """Return what a client reads of an answer; a header that only one kind of line has is none of the exchange's."""
+    names = ("x-mbx-used-weight-1m", "retry-after", "content-type")
+    headers = {name: reply.headers.get(name, "").partition(";")[0] for name in names}
+    return reply.status_code, reply.content, headers
+
+
+async def both(market, clock, start, **options):
+    """Return clients of the exchange in memory and of a server, of the same market and moment; and both exchanges."""
+    server = await start(budget_by_market_clock=True, **options)
+    exchange = MemoryExchange(market, clock, server.options, time.monotonic)
+    return client_of(exchange), httpx.AsyncClient(base_url=server.rest_url), exchange, server
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda one: f"{one[0]} {one[1]} {one[2]}")
+async def test_every_question_has_the_same_answer_as_over_a_socket(market, clock, start, question):
+    near, far, _, _ = await both(market, clock, start)
+    method, path, params = question
+    async with near, far:
+        answers = [told(await client.request(method, path, params=params)) for client in (near, far)]
+    assert answers[0] == answers[1]
+    assert answers[0][1]
+
+
+async def test_the_budget_ends_at_the_same_request_and_a_ban_follows_with_the_same_words(market, clock, start):
+    near, far, _, _ = await both(market, clock, start, weight_limit=60, refusals_before_ban=2, ban_s=90.0)
+    answers = []
+    async with near, far:
+        for client in (near, far):
+            replies = [told(await client.get(f"{F}/ticker/24hr")) for _ in range(6)]
+            answers.append(replies)
+    assert answers[0] == answers[1]
+    assert [status for status, _, _ in answers[0]] == [200, 429, 429, 418, 418, 418]
+    assert ADDRESS.encode() in answers[0][-1][1]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.HttpError(status=502),
+        faults.HttpError(status=503, code=-1008, msg="busy"),
+        faults.RateLimited(retry_after_s=9),
+        faults.Banned(retry_after_s=30),
+        faults.Truncated(),
+        faults.ClockSkew(skew_ms=3500),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_what_is_broken_is_broken_alike(market, clock, start, fault):
+    near, far, exchange, server = await both(market, clock, start)
+    exchange.break_it(fault)
+    server.faults.add(fault)
+    async with near, far:
+        for path in (f"{F}/time", f"{F}/exchangeInfo"):
+            assert told(await near.get(path)) == told(await far.get(path))
+        whole = told(await client_of(memory(market, clock)).get(f"{F}/time"))
+        assert told(await near.get(f"{F}/time")) != whole
+
+
+def test_a_request_takes_its_time_on_the_line_and_a_budget_counts_by_the_exchanges_minutes(market, noon_ms):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        options = SimOptions(weight_limit=45, latency_s=2.0)
+        exchange = MemoryExchange(market, LoopClock(loop, noon_ms), options, loop.time)
+        exchange.break_it(faults.Hang(seconds=10.0, count=1))
+        async with client_of(exchange) as client:
+            seen = []
+            for _ in range(3):
+                reply = await client.get(f"{F}/ticker/24hr")
+                seen.append((loop.time(), reply.status_code))
+            await asyncio.sleep(60 - loop.time())
+            seen.append((loop.time(), (await client.get(f"{F}/ticker/24hr")).status_code))
+        return seen
+
+    assert virtually(scenario)[0] == [(12.0, 200), (14.0, 429), (16.0, 429), (60.0, 200)]
+
+
+# ── Streams ──
+
+MARKET_STREAMS = ["btcusdt@kline_1m", "ethusdt@kline_1m"]
+PUBLIC_STREAMS = ["btcusdt@bookTicker", "btcusdt@depth20@500ms"]
+
+
+class Line:
+    """A product's session with its driver, and what came over it."""
+
+    def __init__(self, make, url, streams, params=PARAMS):
+        self._now_s = asyncio.get_running_loop().time
+        self.session = Session(url, params)
+        self.session.want(streams, self._now_s())
+        self.events, self.opened = [], 0
+        self.came, self.stood = asyncio.Event(), asyncio.Event()
+        self.socket = make(self.session, self._take, on_open=self._open, on_rotate=lambda: None)
+        self.task = asyncio.create_task(self.socket.run())
+
+    def _take(self, data):
+        self.events.append((self._now_s(), data))
+        self.came.set()
+
+    def _open(self):
+        self.opened += 1
+        self.stood.set()
+
+    async def first_events(self, count):
+        """Wait until so many streams have brought something; return what each brought first."""
+        while len({key(data) for data in self.data}) < count:
+            self.came.clear()
+            await self.came.wait()
+        return {key(data): data for data in reversed(self.data)}
+
+    @property
+    def data(self):
+        return [data for _, data in self.events]
+
+    async def end(self):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+class Scene:
+    """An exchange in memory that serves, on virtual time from noon on."""
+
+    def __init__(self, market, noon_ms, **options):
+        loop = asyncio.get_running_loop()
+        self.exchange = MemoryExchange(market, LoopClock(loop, noon_ms), SimOptions(**options), loop.time)
+        self.hub, self._lines = self.exchange.hub, []
+
+    async def __aenter__(self):
+        self._serving = asyncio.create_task(self.exchange.run())
+        return self
+
+    async def __aexit__(self, *_):
+        for line in self._lines:
+            await line.end()
+        self._serving.cancel()
+        await asyncio.wait([self._serving])
+        await self.hub.shut()
+
+    def line(self, path="/market/stream", streams=("btcusdt@kline_1m",), params=PARAMS):
+        self._lines.append(Line(self.exchange.open_socket, URL + path, list(streams), params))
+        return self._lines[-1]
+
+
+@pytest.fixture
+def scene(market, noon_ms):
+    """``scene(**options)`` gives a `Scene`."""
+    return lambda **options: Scene(market, noon_ms, **options)
+
+
+def key(data):
+    return type(data), data.bar.symbol if isinstance(data, KlineEvent) else data.symbol
+
+
+@pytest.mark.parametrize(("path", "streams"), [("/market/stream", MARKET_STREAMS), ("/public/stream", PUBLIC_STREAMS)])
+async def test_a_stream_brings_the_same_first_event_as_over_a_socket(market, clock, start, path, streams):
+    """The clock stands, so every stream says one thing."""
+    server = await start()
+    exchange = MemoryExchange(market, ManualClock(clock.now_ms()), server.options, time.monotonic)
+    serving = asyncio.create_task(exchange.run())
+    lines = [Line(exchange.open_socket, URL + path, streams), Line(SessionSocket, server.ws_url + path, streams)]
+    async with asyncio.timeout(10.0):
+        near, far = [await line.first_events(len(streams)) for line in lines]
+    assert near == far
+    for line in lines:
+        await line.end()
+    serving.cancel()
+    await asyncio.wait([serving])
+    await exchange.hub.shut()
+
+
+def test_a_driver_is_the_products_own_with_the_network_taken_out():
+    assert issubclass(MemorySocket, SessionSocket)
+    own = {name for name, value in vars(MemorySocket).items() if callable(value)}
+    assert own == {"__init__", "_dial"}
+
+
+def test_each_bar_comes_closed_once_two_seconds_after_its_end_with_the_markets_numbers(scene, market, noon_ms):
+    async def scenario():
+        async with scene() as one:
+            line = one.line(streams=MARKET_STREAMS)
+            await asyncio.sleep(605)
+            return line.events
+
+    started_s = time.perf_counter()
+    events = virtually(scenario)[0]
+    assert time.perf_counter() - started_s < 20.0
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        closed = [(at_s, e.bar) for at_s, e in events if e.bar.symbol == symbol and e.bar.is_closed]
+        bars = market.bars(symbol, MINUTE_MS, noon_ms, noon_ms + 9 * MINUTE_MS)
+        assert [bar.open_time_ms for _, bar in closed[-10:]] == bars["open_time_ms"].tolist()
+        for (at_s, bar), true in zip(closed[-10:], bars, strict=True):
+            assert (bar.high, bar.trade_count) == (true["high"], true["trade_count"])
+            assert bar.close == pytest.approx(true["close"])
+            assert 2.0 <= at_s - (bar.open_time_ms + MINUTE_MS - noon_ms) / 1000 <= 2.7
+        assert max(Counter(bar.open_time_ms for _, bar in closed).values()) == 1
+    assert all(before <= after for (before, _), (after, _) in pairwise(events)), "in order"
+
+
+def test_a_route_delivers_its_own_streams_alone(scene):
+    async def scenario():
+        async with scene() as one:
+            names = ["btcusdt@kline_1m", "btcusdt@bookTicker", "btcusdt@depth20@500ms"]
+            lines = [one.line(path, names) for path in ("/market/stream", "/public/stream", "/stream")]
+            await asyncio.sleep(3)
+            return [{type(data) for data in line.data} for line in lines]
+
+    assert virtually(scenario)[0] == [{KlineEvent}, {BookTicker, DepthUpdate}, {BookTicker, DepthUpdate}]
+
+
+def test_a_stream_that_is_not_wanted_any_more_stops(scene):
+    async def scenario():
+        async with scene() as one:
+            line = one.line(streams=MARKET_STREAMS)
+            await asyncio.sleep(5)
+            line.session.want(["ethusdt@kline_1m"], asyncio.get_running_loop().time())
+            line.socket.wake()
+            await asyncio.sleep(2)
+            line.events.clear()
+            await asyncio.sleep(5)
+            return {data.bar.symbol for data in line.data}, one.hub.stream_count
+
+    assert virtually(scenario)[0] == ({"ETHUSDT"}, 1)
+
+
+def test_pings_are_answered_so_a_quiet_connection_stands_for_hours(scene):
+    async def scenario():
+        async with scene(ping_interval_s=60.0, pong_timeout_s=150.0, tick_s=1.0) as one:
+            line = one.line("/public/stream", ["nobody@bookTicker"], PARAMS.model_copy(update={"stale_after_s": 1e9}))
+            await asyncio.sleep(2 * 3600)
+            return line.opened, one.hub.counts["pings_sent"], line.session.phase
+
+    opened, pings, phase = virtually(scenario)[0]
+    assert (opened, phase) == (1, Phase.OPEN)
+    assert 115 <= pings <= 120
+
+
+def test_a_connection_that_is_too_old_is_closed_with_a_word_and_opened_again(scene):
+    async def scenario():
+        async with scene(lifetime_s=100.0) as one:
+            line = one.line()
+            await asyncio.sleep(350)
+            return line.opened, one.hub.counts["closed_1001"], len(one.hub.connections), line.session.last_end
+
+    opened, closed, standing, end = virtually(scenario)[0]
+    assert (opened, closed, standing) == (4, 3, 1)
+    assert end.code == 1001
+    assert end.message.endswith("Connection lifetime is over")
+
+
+def test_who_says_too_much_is_shown_out(scene):
+    async def scenario():
+        async with scene() as one:
+            line = one.line()
+            await asyncio.sleep(3)
+            for number in range(11):
+                line.socket._transport.send(1, b'{"method":"LIST_SUBSCRIPTIONS","id":%d}' % number)
+            await asyncio.sleep(0.01)
+            return line.session.last_end, one.hub.counts["closed_1008"]
+
+    end, closed = virtually(scenario)[0]
+    assert (end.code, closed) == (1008, 1)
+    assert end.message.endswith("Too many requests")
+
+
+def test_a_connection_stands_when_the_way_there_and_back_is_over(scene):
+    async def scenario():
+        async with scene(latency_s=1.5) as one:
+            line = one.line()
+            await line.stood.wait()
+            return asyncio.get_running_loop().time()
+
+    assert virtually(scenario)[0] == 1.5
+
+
+# ── What breaks ──
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_what_is_on_its_way_when_a_connection_is_cut_never_arrives(scene, is_cut):
+    async def scenario():
+        async with scene(kline_ms=60_000, closing_delay_s=50.0) as one:
+            line = one.line()
+            await asyncio.sleep(5)
+            ((connection, _),) = one.hub.connections.items()
+            bar = b'{"e":"kline","E":1,"k":{"t":60000,"s":"BTCUSDT","i":"1m","o":"1","c":"1","h":"1","l":"1","v":"1",'
+            data = bar + b'"n":1,"x":false,"q":"1","V":"1"}}'
+            before = len(line.events)
+            connection.write([text_frame(b'{"stream":"btcusdt@kline_1m","data":' + data + b"}")])
+            if is_cut:
+                connection.cut()
+            await asyncio.sleep(0.01)
+            return len(line.events) - before
+
+    assert virtually(scenario)[0] == (0 if is_cut else 1)
+
+
+def test_a_cut_of_every_connection_is_seen_at_once_and_they_come_again(scene):
+    async def scenario():
+        async with scene() as one:
+            lines = [one.line(), one.line("/public/stream", PUBLIC_STREAMS)]
+            await asyncio.sleep(5)
+            one.exchange.break_it(faults.DropConnections())
+            await asyncio.sleep(0)
+            standing = len(one.hub.connections)
+            await asyncio.sleep(5)
+            return standing, [line.opened for line in lines], lines[0].session.last_end, one.exchange.faults.describe()
+
+    standing, opened, end, left = virtually(scenario)[0]
+    assert (standing, opened, left) == (0, [2, 2], [])
+    assert (end.message, end.code) == ("connection lost", None)
+
+
+def test_a_connection_that_dies_after_some_messages_has_brought_every_one_of_them(scene):
+    async def scenario():
+        async with scene() as one:
+            line = one.line("/public/stream", ["btcusdt@bookTicker"])
+            await asyncio.sleep(5)
+            before = len(line.events)
+            one.exchange.break_it(faults.DropConnections(after_messages=3, count=1))
+            line.stood.clear()
+            await line.stood.wait()
+            return len(line.events) - before, one.hub.counts["connections_cut"]
+
+    assert virtually(scenario)[0] == (3, 1)
+
+
+def test_while_connections_are_refused_none_stands_and_then_one_does(scene):
+    async def scenario():
+        async with scene() as one:
+            one.exchange.break_it(faults.RefuseConnections(duration_s=30.0))
+            line = one.line()
+            await asyncio.sleep(29.9)
+            before = line.opened, line.session.phase in {Phase.WAITING, Phase.CONNECTING}
+            await asyncio.sleep(2)
+            return before, line.opened, line.session.last_end.message, line.session.counts.reconnects
+
+    before, opened, message, tries = virtually(scenario)[0]
+    assert (before, opened) == ((0, True), 1)
+    assert "503" in message
+    assert tries > 10
+
+
+def test_a_path_that_is_no_stream_is_refused(scene):
+    async def scenario():
+        async with scene() as one:
+            line = one.line("/nowhere")
+            await asyncio.sleep(5)
+            return line.opened, len(one.hub.connections)
+
+    assert virtually(scenario)[0] == (0, 0)
+
+
+def test_a_silenced_stream_is_acknowledged_and_brings_nothing_until_it_is_over(scene):
+    async def scenario():
+        async with scene() as one:
+            one.exchange.break_it(faults.Silence(stream="btcusdt@*", duration_s=30.0))
+            line = one.line(streams=MARKET_STREAMS)
+            await asyncio.sleep(29)
+            during = {data.bar.symbol for data in line.data}
+            state = line.session.tracks["btcusdt@kline_1m"].state.value
+            await asyncio.sleep(5)
+            return during, state, {data.bar.symbol for data in line.data}
+
+    assert virtually(scenario)[0] == ({"ETHUSDT"}, "acknowledged", {"BTCUSDT", "ETHUSDT"})
+
+
+# ── Ends ──
+
+
+@pytest.mark.parametrize("how", ["cancelled", "stopped"])
+def test_who_leaves_leaves_nothing_behind(scene, how):
+    async def scenario():
+        async with scene() as one:
+            line = one.line(streams=MARKET_STREAMS)
+            await asyncio.sleep(5)
+            before = len(one.hub.connections), one.hub.stream_count
+            if how == "cancelled":
+                line.task.cancel()
+            else:
+                line.session.stop()
+                line.socket.wake()
+            await asyncio.wait([line.task])
+            assert asyncio.get_running_loop().time() == pytest.approx(5.0, abs=0.01), (
+                "nobody waits for a goodbye that has been heard"
+            )
+            line.events.clear()
+            await asyncio.sleep(5)
+            return before, len(one.hub.connections), one.hub.stream_count, line.events, line.session.last_end.message
+
+    assert virtually(scenario)[0] == ((1, 2), 0, 0, [], "stopped")
