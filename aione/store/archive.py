@@ -143,6 +143,16 @@ class BarArchive:
                 beside.unlink(missing_ok=True)
             raise ServiceUnavailable(f"the archive {path} cannot be written: {error}") from error
 
+    def newest_broken(self, timeframe: str) -> str | None:
+        """Return why the file of the newest period cannot be read; None where it can, or where there is none."""
+        newest = list(self.files(timeframe))[-1:]
+        try:
+            for path in newest:
+                self._load(path, timeframe, None)
+        except (ServiceUnavailable, InvalidInput) as error:
+            return str(error)
+        return None
+
     def files(self, timeframe: str, start_ms: int = 0, end_ms: int = 1 << 60) -> Iterator[Path]:
         """Yield the files of the periods that a range of open times touches, the oldest first."""
         name, form = PERIODS[timeframe]

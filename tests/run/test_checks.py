@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -306,6 +307,7 @@ def worker(redis):
         fleet = Fleet(settings.VENUE, None, lambda _: None, lambda _: None)
         said = Said(state, shard, 1, wall_ms() - age_ms, 0, 9000, symbols=3, store={"pending": pending})
         fields = status_fields(fleet, Metrics(), said)
+        changes = {"connections": 2, "last_message_age_ms": 500, **changes}
         fields |= {name: orjson.dumps(value).decode() for name, value in changes.items()}
         name = f"{shard}@host:{await redis.zcard(keys.stream_workers())}"
         await RedisOutlet(redis).save_status(name, fields, named or {})
@@ -333,16 +335,31 @@ async def test_a_worker_that_delivers_is_ok_with_what_it_says(checks, worker):
 
 
 async def test_before_the_first_message_and_with_bars_that_wait_it_says_so(checks, worker):
-    await worker(pending=7)
+    await worker(pending=7, last_message_age_ms=None)
     one = await look_once(checks(), "stream")
-    assert one.text == "share 1/1: 0 connections, streams none, 3 symbols, 7 bars wait for Redis"
+    told = "share 1/1: 2 connections, streams none, 3 symbols, 7 bars wait for Redis; nothing is delivered"
+    assert (one.health, one.text) == (FAIL, told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"connections": 0}, "every connection is down"),
+        ({"last_message_age_ms": 60_001}, "nothing is delivered"),
+    ],
+)
+async def test_a_worker_that_gets_nothing_fails_whatever_its_streams_once_were(checks, worker, changes, told):
+    await worker(streams={"wanted": 9}, **changes)
+    one = await look_once(checks(), "stream")
+    assert one.health is FAIL
+    assert one.text.endswith(told)
 
 
 async def test_every_stream_is_named_where_that_is_asked_for(checks, worker):
     await worker(named={"a@kline_1m": "proven", "b@bookTicker": "stale"}, streams={"proven": 1, "stale": 1})
     one = await look_once(checks(shows_streams=True), "stream")
     first, *named = one.text.splitlines()
-    assert first == "share 1/1: 0 connections, streams 1 proven, 1 stale, 3 symbols"
+    assert first == "share 1/1: 2 connections, streams 1 proven, 1 stale, 3 symbols, newest message 0.5 s old"
     assert [line.split() for line in named] == [["a@kline_1m", "proven"], ["b@bookTicker", "stale"]]
     assert one.facts["stream_states"] == {"a@kline_1m": "proven", "b@bookTicker": "stale"}
     assert (await look_once(checks(), "stream")).text == first
@@ -409,7 +426,7 @@ class Market:
         self.rings = BarRings(redis)
         self.checks = checks(rest_url=server.rest_url)
         self.server = server
-        self.bars = load_settings(environ={}).DEFAULT_LOOKBACK
+        self.bars = load_settings(environ={}).SCREENING_LOOKBACK
         self.states = StateStore(redis)
 
     async def screen(self, *symbols):
@@ -444,7 +461,7 @@ async def test_bars_that_are_all_there_and_final_are_ok(bars):
     one = await look_once(bars.checks, "bars")
     assert one.health is OK
     assert one.text == "2 of 2 symbols have a final bar of the last minute, none has a hole"
-    assert one.facts == {"symbols": 2, "not_final": [], "holes": []}
+    assert one.facts == {"symbols": 2, "not_final": [], "holes": [], "short": []}
 
 
 async def test_a_bar_has_fifteen_seconds_to_become_final(redis, checks, exchange):
@@ -462,9 +479,19 @@ async def test_a_bar_that_is_not_final_and_a_hole_are_a_warning_with_their_names
     await bars.write("CUSDT", last=Finality.SUCCESSOR_SEEN)
     await bars.write("DUSDT", without=range(-bars.bars, -100))
     one = await look_once(bars.checks, "bars")
-    assert one.health is WARN, "history that a symbol does not have yet is no hole"
-    assert one.text == "3 of 4 symbols have a final bar of the last minute, 1 have holes: CUSDT, BUSDT"
-    assert one.facts == {"symbols": 4, "not_final": ["CUSDT"], "holes": ["BUSDT"]}
+    assert one.health is WARN
+    told = "3 of 4 symbols have a final bar of the last minute, 1 have holes, 1 have a short history"
+    assert one.text == f"{told}: CUSDT, BUSDT, DUSDT"
+    assert one.facts == {"symbols": 4, "not_final": ["CUSDT"], "holes": ["BUSDT"], "short": ["DUSDT"]}
+
+
+async def test_while_every_request_is_on_hold_the_bars_are_not_looked_at_and_it_says_why(bars, redis):
+    await bars.screen("AUSDT")
+    await bars.write("AUSDT")
+    await RedisLedger(redis, load_settings(environ={}).VENUE).hold(30.0)
+    one = await look_once(bars.checks, "bars")
+    assert (one.health, one.advice) == (WARN, "wait, then ask again")
+    assert re.search(r"on hold for (29|30) s more", one.text)
 
 
 @pytest.mark.parametrize(("late", "health"), [(3, WARN), (4, FAIL), (6, FAIL)])
@@ -488,17 +515,41 @@ async def test_without_a_universe_the_preload_is_to_be_run(checks):
 
 async def test_a_universe_is_ok_until_a_refresh_fails(checks, redis):
     states = StateStore(redis)
-    await states.save_universe(universe("AUSDT", XUSDT=("status", "SETTLING")))
+    fresh = replace(universe("AUSDT", XUSDT=("status", "SETTLING")), refreshed_ms=wall_ms() - 120_000)
+    await states.save_universe(fresh)
     one = await look_once(checks(), "universe")
-    assert (one.health, one.text) == (OK, "1 tradable perpetuals, 1 contracts refused")
-    assert one.facts == {"symbols": 1, "refreshed_ms": START}
+    assert (one.health, one.text) == (OK, "1 tradable perpetuals, 1 contracts refused, refreshed 2 min ago")
+    assert one.facts == {"symbols": 1, "refreshed_ms": fresh.refreshed_ms, "age_s": 120}
     await states.mark_universe_stale("status 502", START + 1)
     one = await look_once(checks(), "universe")
     assert (one.health, one.advice) == (WARN, "the next prefilter refreshes it")
     assert one.text.endswith(", stale: status 502")
 
 
+async def test_a_universe_that_nobody_refreshes_is_a_warning_by_the_exchanges_own_time(checks, redis, worker):
+    await StateStore(redis).save_universe(replace(universe("AUSDT"), refreshed_ms=wall_ms() - 3 * 86_400_000))
+    one = await look_once(checks(), "universe")
+    assert (one.health, one.advice) == (WARN, "look at the prefilter flow in Prefect")
+    assert one.text.endswith("refreshed 4320 min ago")
+    await worker(clock_offset_ms=-3 * 86_400_000)  # a replay of three days ago
+    assert (await look_once(checks(), "universe")).health is OK
+
+
 # ── Archive ──
+
+
+async def test_a_newest_day_that_cannot_be_read_is_a_warning(checks, tmp_path):
+    rows = np.zeros(1, BAR_RECORD)
+    rows["open_time_ms"], rows["finality"] = START, Finality.REST_CONFIRMED
+    for name in ("open", "high", "low", "close"):
+        rows[name] = 1.0
+    archive = BarArchive(tmp_path)
+    archive.write("1m", {"AUSDT": rows})
+    (file,) = archive.files("1m")
+    file.write_bytes(file.read_bytes()[:-9])
+    one = await look_once(checks(data_dir=tmp_path), "archive")
+    assert one.health is WARN
+    assert "the newest cannot be read" in one.text
 
 
 async def test_an_archive_that_is_not_set_or_has_no_day_yet_is_a_warning(checks, tmp_path):
@@ -622,7 +673,7 @@ async def test_where_all_is_well_the_command_says_so_and_ends_with_0_until_somet
     market = Market(redis, server, checks)
     await market.screen("AUSDT")
     await market.write("AUSDT")
-    await market.states.save_universe(universe("AUSDT"))
+    await market.states.save_universe(replace(universe("AUSDT"), refreshed_ms=wall_ms()))
     rows = np.zeros(1, BAR_RECORD)
     rows["open_time_ms"], rows["finality"] = START, Finality.REST_CONFIRMED
     BarArchive(tmp_path / "data").write("1m", {"AUSDT": rows})
