@@ -58,10 +58,10 @@ class Ours:
     async def over_a_socket(self, url, count):
         self.session.url = url
         run = asyncio.create_task(SessionSocket(self.session, self.deliver).run())
-        while not self.seen:  # noqa: ASYNC110
+        while not self.seen:
             await asyncio.sleep(0)
         before, began, cpu = self.seen, time.perf_counter(), time.process_time()
-        while self.seen < count:  # noqa: ASYNC110
+        while self.seen < count:
             await asyncio.sleep(0.002)
         share = count / (count - before)
         took, cpu_s = time.perf_counter() - began, time.process_time() - cpu

