@@ -1,13 +1,16 @@
 """From what the exchange or the network answered to the error tree: what to do next, decided in one place.
 
+The first row that fits; the status comes before the code, for a body may say anything.
+
 | answer | error | because |
 |---|---|---|
+| 451 | `RequestRejected` | the region is barred; no wait helps |
 | 429, 418, 403, 503; codes -1003 -1008 -1015 | `RateLimited` | every process must hold |
 | 408, other 5xx; codes -1000 -1001 -1006 -1007 -1016 | `VenueUnavailable` | it may pass |
+| code -1021 | `ClockSkewed` | our clock |
+| codes -1121, -4141 | `SymbolRejected` | the symbol is gone |
+| any other status | `RequestRejected` | our request is wrong |
 | refused, lost, timed out | `VenueUnavailable` | it may pass |
-| -1021 | `ClockSkewed` | our clock |
-| -1121, -4141 | `SymbolRejected` | the symbol is gone |
-| any other 4xx | `RequestRejected` | our request is wrong, or the region is barred (451) |
 | a body that ends early or is not JSON | `TruncatedReply` | it may pass; a second time it is `MalformedReply` to all |
 | JSON of another form | `MalformedReply` | the wire format changed |
 """
@@ -31,6 +34,7 @@ from aione.errors import (
     VenueError,
     VenueUnavailable,
 )
+from aione.venue.clock import date_ms
 
 HOLD_CODES: Final = frozenset({-1003, -1008, -1015})
 PASSING_CODES: Final = frozenset({-1000, -1001, -1006, -1007, -1016})
@@ -39,7 +43,12 @@ CLOCK_CODE: Final = -1021
 HOLD_S: Final = {429: 60.0, 418: 120.0, 403: 120.0, 503: 2.0}
 """How long to hold when the exchange does not say; 60 s for a status that is not here."""
 
-_BANNED_UNTIL: Final = re.compile(r"banned until (\d{12,})")
+LONGEST_BAN_S: Final = 3 * 86_400.0
+"""The exchange bans for three days at the most; a longer hold was misread."""
+REGION_BARRED: Final = 451
+
+_BANNED_UNTIL: Final = re.compile(r"banned until ([0-9]{12,})")
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 class TruncatedReply(MalformedReply):
@@ -67,7 +76,7 @@ def reply_error(status: int, headers: Mapping[str, str], body: bytes, *, what: s
     what : str
         The request, for the message.
     now_ms : int
-        The exchange's time; a ban is told as a moment.
+        The time by which the exchange counts its budgets; a ban is told as a moment.
 
     Examples
     --------
@@ -78,15 +87,17 @@ def reply_error(status: int, headers: Mapping[str, str], body: bytes, *, what: s
     message = (
         f"{what}: status {status}" + (f", code {code}" if code is not None else "") + (f": {text}" if text else "")
     )
-    if code in SYMBOL_CODES:
-        return SymbolRejected(message, code)
-    if code == CLOCK_CODE:
-        return ClockSkewed(message)
+    if status == REGION_BARRED:
+        return RequestRejected(message, code)
     if status in HOLD_S or code in HOLD_CODES:
         hold_s = _hold_s(status, headers, text, now_ms)
         return RateLimited(f"{message}; hold for {hold_s:g} s", hold_s)
     if status >= 500 or status == 408 or code in PASSING_CODES:
         return VenueUnavailable(message)
+    if code == CLOCK_CODE:
+        return ClockSkewed(message)
+    if code in SYMBOL_CODES:
+        return SymbolRejected(message, code)
     return RequestRejected(message, code)
 
 
@@ -99,13 +110,30 @@ def _error_body(body: bytes) -> tuple[int | None, str]:
 
 
 def _hold_s(status: int, headers: Mapping[str, str], text: str, now_ms: int) -> float:
-    """Return how long to hold: ``Retry-After``, else the moment in the text, else the status's usual time."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        until = _BANNED_UNTIL.search(text)
-        seconds = (int(until.group(1)) - now_ms) / 1000 if until else HOLD_S.get(status, 60.0)
-    return max(seconds, 1.0)
+    """Return how long to hold: ``Retry-After``, else the moment in the text, else the status's usual time.
+
+    What cannot be read, or is over already by our clock, is passed over; 1 s to `LONGEST_BAN_S` remain.
+    """
+    seconds = _retry_after_s(headers, now_ms)
+    if seconds is None and (until := _BANNED_UNTIL.search(text)):
+        seconds = (float(until.group(1)) - now_ms) / 1000  # a float takes any number of digits
+        seconds = seconds if seconds > 0 else None
+    if seconds is None:
+        seconds = HOLD_S.get(status, 60.0)
+    return min(max(seconds, 1.0), LONGEST_BAN_S)
+
+
+def _retry_after_s(headers: Mapping[str, str], now_ms: int) -> float | None:
+    """Return the seconds of ``Retry-After``; a date there counts from the reply's own, for clocks differ."""
+    said = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(said):
+        return float(said)
+    until_ms = date_ms(said)
+    if until_ms is None:
+        return None
+    sent_ms = date_ms(headers.get("date", ""))
+    seconds = (until_ms - (now_ms if sent_ms is None else sent_ms)) / 1000
+    return seconds if seconds > 0 else None
 
 
 @contextmanager
@@ -129,4 +157,4 @@ def venue_errors(what: str) -> Iterator[None]:
         raise VenueUnavailable(f"{what}: {type(error).__name__}: {error}") from error
 
 
-__all__ = ["ErrorBody", "TruncatedReply", "reply_error", "venue_errors"]
+__all__ = ["LONGEST_BAN_S", "ErrorBody", "TruncatedReply", "reply_error", "venue_errors"]

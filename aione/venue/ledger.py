@@ -2,8 +2,9 @@
 
 1. A request reserves its weight in the current window of its budget; a window is a whole UTC minute (five for the
    budgets counted in requests). A share of the budget is never used, for what others at this address send.
-2. A full window makes the caller wait for the next one. Whoever waits for request weight books its place there, and
-   what is less urgent leaves it free (`Priority`). Refreshes never take a minute whole, so healing finds room at once.
+2. A full window makes the caller wait for the next one. Whoever waits for request weight has a place there, and what
+   is less urgent leaves it free (`Priority`); who stops waiting gives it back. Refreshes never take a minute whole, so
+   healing finds room at once.
 3. The exchange's own count, from a reply's header, can only raise ours, and only in the window it was made for.
 4. A hold stops every caller until it is over; one longer than anybody should wait is raised as `RateLimited`.
 
@@ -16,53 +17,18 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from aione.errors import InvalidInput, RateLimited
 from aione.venue.clock import ServerClock
+from aione.venue.ledger_parts import Booking, BudgetState, Priority, Request, Waiter, hold_length_s
 from aione.venue.weights import Budget
 from config.models import VenueParams
 
 MINUTE_MS: Final = 60_000
 LONGEST_HOLD_S: Final = 90.0
 WAKE_SPREAD_S: Final = 0.25
-
-
-class Priority(IntEnum):
-    """How urgent a request is; the smaller number goes first."""
-
-    HEAL = 0
-    """Bars that are missing."""
-    SCREEN = 1
-    """What a cycle or a person waits for."""
-    REFRESH = 2
-    """Universe, context, verification: what may come a minute later."""
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetState:
-    """The request weight of the current minute, for people.
-
-    Attributes
-    ----------
-    used, limit : int
-        Booked, and what may be booked at the most.
-    waiting : mapping Priority -> int
-        Weight that waits for the next minute.
-    hold_s : float
-        How long every request is still on hold; 0 is not at all.
-    is_alone : bool
-        The shared ledger does not answer, and this process keeps to a small budget of its own.
-    """
-
-    used: int
-    limit: int
-    waiting: Mapping[Priority, int] = field(default_factory=dict)
-    hold_s: float = 0.0
-    is_alone: bool = False
 
 
 class WeightLedger(Protocol):
@@ -104,34 +70,6 @@ class WeightLedger(Protocol):
         """Return the current minute's budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be booked in one window.
-
-    Attributes
-    ----------
-    limit : int
-        Of the window, for this priority.
-    has_place : bool
-        A place in this window was booked ahead when the one before was full.
-    """
-
-    budget: Budget
-    window: int
-    weight: int
-    limit: int
-    priority: Priority
-    has_place: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Booking:
-    """The outcome of one try: booked, or how long there is a hold, or neither: the window is full."""
-
-    is_booked: bool
-    hold_s: float = 0.0
-
-
 class LedgerBase(ABC):
     """The waiting, the same for every ledger; where the counts live is the subclass's.
 
@@ -168,11 +106,19 @@ class LedgerBase(ABC):
         budget = budget or self._weight
         if not 1 <= weight <= limit:
             raise InvalidInput(f"weight must be in 1..{limit}, what {budget.name} has in a window, was {weight}")
-        full_window = -1
+        waiter = Waiter(weight, priority)
+        try:
+            return await self._wait(waiter, budget, limit)
+        except (asyncio.CancelledError, Exception):
+            if waiter.place is not None:
+                await self._leave(waiter)
+            raise
+
+    async def _wait(self, waiter: Waiter, budget: Budget, limit: int) -> int:
         while True:
             now_ms = self.clock.now_ms()
             window = now_ms // budget.window_ms
-            booking = await self._book(Request(budget, window, weight, limit, priority, window == full_window + 1))
+            booking = await self._book(Request(budget, window, limit, waiter))
             if booking.is_booked:
                 return window
             if booking.hold_s > LONGEST_HOLD_S:
@@ -180,8 +126,6 @@ class LedgerBase(ABC):
                     f"every request is on hold for another {booking.hold_s:.0f} s, as the exchange asked",
                     booking.hold_s,
                 )
-            if not booking.hold_s:
-                full_window = window
             wait_s = booking.hold_s or (budget.window_ms - now_ms % budget.window_ms) / 1000
             await self._sleep(wait_s + random.uniform(0, WAKE_SPREAD_S))  # noqa: S311  # spreads the wake-up
 
@@ -192,7 +136,12 @@ class LedgerBase(ABC):
             await self._raise_to(current, used)
 
     @abstractmethod
-    async def _book(self, request: Request) -> Booking: ...
+    async def _book(self, request: Request) -> Booking:
+        """Try to book, and keep the waiter's place up to date: none once booked, the next minute where this is full."""
+
+    @abstractmethod
+    async def _leave(self, waiter: Waiter) -> None:
+        """Give a place back, soon and without an error: its waiter has been cancelled or failed."""
 
     @abstractmethod
     async def _raise_to(self, window: int, used: int) -> None: ...
@@ -220,13 +169,17 @@ class LocalLedger(LedgerBase):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(params, clock=clock, sleep=sleep)
-        self._counts: dict[str, tuple[int, int]] = {}
+        self._counts: dict[str, Counter[int]] = {}
         self._places: dict[int, Counter[Priority]] = {}
         self._held_until_s = 0.0
 
     async def hold(self, seconds: float) -> None:
         """Stop every caller for so long; see `WeightLedger.hold`."""
-        self._held_until_s = max(self._held_until_s, self.clock.monotonic_s() + seconds)
+        self.hold_for(seconds)
+
+    def hold_for(self, seconds: float) -> None:
+        """Stop every caller for so long, at once."""
+        self._held_until_s = max(self._held_until_s, self.clock.monotonic_s() + hold_length_s(seconds))
 
     @property
     def hold_s(self) -> float:
@@ -240,7 +193,7 @@ class LocalLedger(LedgerBase):
     async def state(self) -> BudgetState:
         """Return the current minute's budget."""
         waiting = self._places.get(self.clock.now_ms() // MINUTE_MS + 1, Counter())
-        return BudgetState(await self.used(), self.limit(), dict(waiting), self.hold_s)
+        return BudgetState(await self.used(), self.limit(), dict(+waiting), self.hold_s)
 
     async def _book(self, request: Request) -> Booking:
         return self.book(request)
@@ -251,35 +204,54 @@ class LocalLedger(LedgerBase):
             return Booking(is_booked=False, hold_s=self.hold_s)
         is_weight = request.budget == self._weight
         places = self._places.get(request.window, Counter()) if is_weight else Counter()
-        ahead = sum(weight for priority, weight in places.items() if priority < request.priority)
+        ahead = sum(weight for priority, weight in places.items() if priority < request.waiter.priority)
         count = self.count(request.budget, request.window)
         if count + ahead + request.weight > request.limit:
             if is_weight:
-                for window in [window for window in self._places if window < request.window]:
-                    del self._places[window]
-                self._places.setdefault(request.window + 1, Counter())[request.priority] += request.weight
+                self._keep_place(request.waiter, request.window + 1)
             return Booking(is_booked=False)
-        if request.has_place:
-            places[request.priority] -= request.weight
-        self._counts[request.budget.name] = (request.window, count + request.weight)
+        self.leave(request.waiter)
+        self.raise_count(request.budget, request.window, count + request.weight)
         return Booking(is_booked=True)
 
+    def _keep_place(self, waiter: Waiter, window: int) -> None:
+        """Give a waiter its one place in a window; those of windows far from it are forgotten."""
+        self.leave(waiter)
+        for number in [number for number in self._places if abs(number - window) > 1]:
+            del self._places[number]
+        self._places.setdefault(window, Counter())[waiter.priority] += waiter.weight
+        waiter.place, waiter.keeper = window, self
+
+    async def _leave(self, waiter: Waiter) -> None:
+        self.leave(waiter)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Take a waiter's place back, if it is one of this ledger's."""
+        if waiter.keeper is self and waiter.place is not None:
+            if waiter.place in self._places:
+                self._places[waiter.place][waiter.priority] -= waiter.weight
+            waiter.place = waiter.keeper = None
+
     async def _raise_to(self, window: int, used: int) -> None:
-        self._counts[self._weight.name] = (window, max(used, self.count(self._weight, window)))
+        self.raise_count(self._weight, window, used)
+
+    def raise_count(self, budget: Budget, window: int, used: int) -> None:
+        """Take it that so much of a window is used; a count never falls, and is kept while its window is near."""
+        counts = self._counts.get(budget.name, Counter())
+        near = Counter({number: count for number, count in counts.items() if abs(number - window) <= 1})
+        near[window] = max(near[window], used)
+        self._counts[budget.name] = near
 
     def count(self, budget: Budget, window: int) -> int:
-        """Return what was booked of a budget in a window, if it is the last one that was booked in."""
-        held, count = self._counts.get(budget.name, (window, 0))
-        return count if held == window else 0
+        """Return what is known to be used of a budget in a window near the current one."""
+        return self._counts.get(budget.name, Counter())[window]
 
 
 __all__ = [
     "LONGEST_HOLD_S",
-    "Booking",
     "BudgetState",
     "LedgerBase",
     "LocalLedger",
     "Priority",
-    "Request",
     "WeightLedger",
 ]

