@@ -30,6 +30,7 @@ from aione.venue.rest import BinanceRest
 from config.settings import Settings
 
 RECENT_BARS: Final = 5
+SYMBOLS_A_READ: Final = 32
 FULL_CHECK_EVERY_S: Final = 600.0
 SETTLE_MS: Final = 4_000
 BEHIND_MS: Final = 180_000
@@ -157,9 +158,10 @@ class Healer:
         found: dict[str, tuple[I8, B1]] = {}
         for bars, group in self._windows(symbols, end_ms).items():
             start_ms = end_ms - (bars - 1) * MINUTE_MS
-            held = await self._rings.records(group, start_ms, end_ms)
-            for symbol, rows in held.items():
-                found[symbol] = open_times(rows, start_ms, end_ms, has_history=bars < self._bars)
+            for first in range(0, len(group), SYMBOLS_A_READ):  # not 54 MB at once for what is looked at and let go
+                held = await self._rings.records(group[first : first + SYMBOLS_A_READ], start_ms, end_ms)
+                for symbol, rows in held.items():
+                    found[symbol] = open_times(rows, start_ms, end_ms, has_history=bars < self._bars)
         return {symbol: found[symbol] for symbol in symbols}
 
     def _windows(self, symbols: Sequence[str], end_ms: int) -> dict[int, list[str]]:

@@ -23,6 +23,7 @@ from aione.stream.healing import (
     open_times,
     ranges_of,
 )
+from aione.venue.clock import ServerClock
 from aione.venue.ledger import LocalLedger, Priority
 from aione.venue.rest import BinanceRest
 from config.settings import load_settings
@@ -66,23 +67,21 @@ class Exchange:
         return httpx.Response(200, content=orjson.dumps(rows), headers={"Content-Type": "application/json"})
 
 
-class ExchangeTime:
+class ExchangeTime(ServerClock):
     """A server clock that is always right."""
 
-    monotonic_s = staticmethod(time.monotonic)
-
     def __init__(self, exchange):
+        super().__init__(lambda: exchange.now_ms / 1000, time.monotonic)
         self._exchange = exchange
 
     def now_ms(self):
         return self._exchange.now_ms
 
-    @property
-    def known_ms(self):
-        return self._exchange.now_ms
+    def measured(self, server_ms, **_):
+        self.known_ms = server_ms
 
-    def measured(self, *_args, **_kwargs):
-        """Nothing to learn."""
+    def off_ms(self, *_, **__):
+        return 0.0
 
 
 @pytest.fixture
