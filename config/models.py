@@ -357,9 +357,14 @@ class VenueParams(Model):
     depth_stream: Literal["", "depth5@500ms", "depth10@500ms", "depth20@500ms"] = Field(
         "depth20@500ms", description="order book stream of each screened symbol; empty turns it off"
     )
-    stale_after_s: Positive = 15.0
-    proof_within_s: Positive = Field(8.0, description="a stream asked for must have delivered within this")
+    stale_after_s: Positive = Field(
+        15.0, description="a connection that delivers nothing is opened anew, later where its streams speak seldom"
+    )
+    proof_within_s: Positive = Field(8.0, description="a stream that is wanted must have delivered within this")
     stream_stale_after_s: Positive = Field(130.0, description="a stream that delivered and then fell silent")
+    book_stale_after_s: Positive = Field(
+        900.0, description="the same of bookTicker and depth, which push only when the book changes"
+    )
     resubscribe_base_s: Positive = Field(
         15.0, description="a silent stream is asked for again after this, then after twice as long, and so on"
     )

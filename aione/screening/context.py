@@ -10,6 +10,7 @@ import numpy as np
 import redis.asyncio as aioredis
 
 from aione.panel import F8, BarPanel, MarketSnapshot
+from aione.panel.bar_panel import B1
 from aione.prefilter import PrefilterResult
 from aione.screening.runtime import Runtime
 from aione.store import keys
@@ -24,6 +25,8 @@ DEPTH_LIFE_MS: Final = 120_000.0
 OPEN_INTEREST_LIFE_MS: Final = 900_000.0
 REFRESH_LIFE_MS: Final = 2_700_000.0
 """How old a value may be before it is not known any more; the last is for what refreshes of the prefilter asked."""
+LEAD_MS: Final = 5_000.0
+"""How far ahead of now a value's moment may be, for clocks differ; further ahead it is no better than one too old."""
 LEAST_SPAN_MS: Final = 600_000
 """A change of the open interest over less than this is noise."""
 
@@ -103,7 +106,7 @@ def _depth(
     }
     refreshed = {name: _fresh(column, age_ms, REFRESH_LIFE_MS) for name, column in refreshed.items()}
     streamed_age_ms = now_ms - _moments(symbols, books, "depth_ms", otherwise="")
-    is_streamed = streamed_age_ms <= DEPTH_LIFE_MS
+    is_streamed = _is_fresh(streamed_age_ms, DEPTH_LIFE_MS)
     chosen = {name: np.where(is_streamed, _column(symbols, books, name), refreshed[name]) for name in refreshed}
     return {**chosen, "depth_age_ms": np.where(is_streamed, streamed_age_ms, age_ms)}
 
@@ -121,7 +124,7 @@ def _open_interest(
     refreshed = _fresh(_values(symbols, newest.open_interest_quote if newest else {}), age_ms, REFRESH_LIFE_MS)
     change = _fresh(_open_interest_change(symbols, samples), age_ms, REFRESH_LIFE_MS)
     polled_age_ms = now_ms - _moments(symbols, polled, "at_ms", otherwise="")
-    is_polled = (polled_age_ms <= OPEN_INTEREST_LIFE_MS) & np.isfinite(mark_price)
+    is_polled = _is_fresh(polled_age_ms, OPEN_INTEREST_LIFE_MS) & np.isfinite(mark_price)
     changed = np.array([_polled_change(polled.get(symbol), now_ms) for symbol in symbols], dtype=np.float64)
     return {
         "open_interest_quote": np.where(is_polled, _column(symbols, polled, "open_interest") * mark_price, refreshed),
@@ -147,9 +150,14 @@ def _moments(
 
 
 def _fresh(column: F8, age_ms: F8, life_ms: float) -> F8:
-    """Return a column without what is too old."""
-    fresh: F8 = np.where(age_ms <= life_ms, column, np.nan)
+    """Return a column without what is too old, or of a moment that has not come."""
+    fresh: F8 = np.where(_is_fresh(age_ms, life_ms), column, np.nan)
     return fresh
+
+
+def _is_fresh(age_ms: F8, life_ms: float) -> B1:
+    is_fresh: B1 = (age_ms >= -LEAD_MS) & (age_ms <= life_ms)
+    return is_fresh
 
 
 def _column(symbols: Sequence[str], rows: Mapping[str, Mapping[str, Any]], name: str) -> F8:

@@ -12,6 +12,7 @@ from typing import Final
 from aione.errors import ServiceUnavailable
 from aione.panel.bars import DAY_MS, Finality
 from aione.store.archive import BarArchive
+from aione.store.memory import give_back
 from aione.store.ring_layout import ABSENT, INTERVALS_MS, Records
 from aione.store.rings import Rings
 
@@ -62,6 +63,10 @@ class Archiver:
         self._archived_ms: dict[str, int] = {}
         self._set_aside = archive.set_aside
 
+    def age_s(self, now_ms: int) -> float | None:
+        """Return the seconds since the newest bar in the archive was over; None where it is not known."""
+        return None if self.newest_ms is None else (now_ms - self.newest_ms - INTERVALS_MS[self.timeframe]) / 1000
+
     async def run_once(self, symbols: Collection[str], now_ms: int) -> None:
         """Archive the bars of these symbols that are final by now.
 
@@ -92,7 +97,10 @@ class Archiver:
     def _write(self, fresh: Mapping[str, Records]) -> int:
         with _locked(self._archive.directory) as is_ours:
             self.is_passive = not is_ours
-            return self._archive.write(self.timeframe, fresh) if is_ours else 0
+            try:
+                return self._archive.write(self.timeframe, fresh) if is_ours else 0
+            finally:
+                give_back()
 
     def _remember(self, fresh: Mapping[str, Records], end_ms: int) -> None:
         """Remember how far these symbols are archived, and of others nothing.

@@ -11,6 +11,7 @@ A read asks the tiers from above and fills them from below; a write goes down (`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,11 +84,7 @@ class UnifiedDataStore:
 
         What this process has put there; a tier that it has put nothing into is absent. ``now_ms`` is the exchange's.
         """
-        ages_s = self.minutes.ages_s(now_ms)
-        for archiver in self.archivers:
-            if archiver.timeframe == self.minutes.timeframe and archiver.newest_ms is not None:
-                ages_s["disk"] = (now_ms - archiver.newest_ms - self.minutes.layout.interval_ms) / 1000
-        return ages_s
+        return tier_ages_s(self.minutes, self.archivers, now_ms)
 
     async def flush(self, symbols: tuple[str, ...], now_ms: int) -> None:
         """Write down everything that waits: bars to Redis, then the archive.
@@ -102,8 +99,18 @@ class UnifiedDataStore:
             await archiver.run_once(symbols, now_ms)
 
 
+def tier_ages_s(rings: TieredRings, archivers: Sequence[Archiver], now_ms: int) -> dict[str, float]:
+    """Return what `UnifiedDataStore.ages_s` does, of these rings and their archiver."""
+    ages_s = rings.ages_s(now_ms)
+    for archiver in archivers:
+        age_s = archiver.age_s(now_ms) if archiver.timeframe == rings.timeframe else None
+        if age_s is not None:
+            ages_s["disk"] = age_s
+    return ages_s
+
+
 def _rings(redis: aioredis.Redis, settings: Settings, timeframe: str) -> BarRings:
     return BarRings(redis, timeframe, ttl_s=settings.INTERVAL_TTL_MAP[timeframe])
 
 
-__all__ = ["UnifiedDataStore"]
+__all__ = ["UnifiedDataStore", "tier_ages_s"]

@@ -43,7 +43,8 @@ class BarFeed:
     Attributes
     ----------
     refused : int
-        Bars that cannot be true (`is_sound`), are ahead of time, or of a symbol that is not followed.
+        Bars that cannot be true (`is_sound`), are ahead of time, said to be closed before their end, or of a symbol
+        that is not followed.
     """
 
     def __init__(self, limit: int = BUFFERED_BARS, *, now_ms: Callable[[], float] = lambda: inf) -> None:
@@ -59,9 +60,10 @@ class BarFeed:
 
     # ── In ──
 
-    def take(self, bar: Kline) -> bool:
+    def take(self, bar: Kline, event_ms: float = inf) -> bool:
         """Take one push; return whether a closed bar is now to be written.
 
+        ``event_ms`` is when the exchange says to have pushed it; a bar cannot have closed before its last millisecond.
         Nearly every push only grows the forming bar. It is looked at closely (`is_sound`) when it is given out, and
         when anything depends on it: its end, or the first push of a minute.
         """
@@ -74,6 +76,9 @@ class BarFeed:
             self.refused += 1
             return False
         if bar.is_closed:
+            if event_ms < open_ms + MINUTE_MS - 1:
+                self.refused += 1
+                return False
             return self._end(bar, forming)
         if open_ms <= self._closed_ms.get(symbol, 0) or (forming is not None and forming.open_time_ms > open_ms):
             return False

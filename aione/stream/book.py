@@ -7,9 +7,9 @@ bound, the same one a minute later: it is to be compared with its own median, an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from statistics import median
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +24,8 @@ SPREAD_SAMPLES: Final = 60
 RESTORED_SAMPLES: Final = 20
 """What a restart knows of the past is a median; it counts for so many samples."""
 DEPTH_WINDOW_FRAC: Final = 0.005
+LEAD_MS: Final = 30_000
+"""An event that is so far ahead of now is not believed."""
 
 
 Levels: TypeAlias = Sequence[tuple[float, float]]
@@ -105,11 +107,19 @@ class _Quote:
 class BookBoard:
     """Takes book tickers and mark prices of the symbols it follows; gives out what changed.
 
-    An event whose time can only be in microseconds is refused and counted: newer than all that follow, it would stay.
+    An event whose time is ahead, or can only be in microseconds, is refused and counted: newer than all that follow, it
+    would stay.
+
+    Parameters
+    ----------
+    now_ms : callable, optional
+        The exchange's time; without it no event is too far ahead.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, now_ms: Callable[[], float] = lambda: inf) -> None:
         self.refused = 0
+        self._now_ms = now_ms
+        self._horizon_ms = 0.0
         self._quotes: dict[str, _Quote] = {}
         self._changed: set[str] = set()
 
@@ -129,7 +139,7 @@ class BookBoard:
         if quote is None or ticker.event_ms < quote.quoted_ms:
             return
         bid, ask = ticker.bid, ticker.ask
-        if not (0.0 < bid <= ask and isfinite(ask) and ticker.event_ms < MICROSECONDS_FROM):
+        if not (0.0 < bid <= ask and isfinite(ask) and self._is_timely(ticker.event_ms)):
             self.refused += 1
             return
         quote.bid, quote.ask, quote.quoted_ms = bid, ask, ticker.event_ms
@@ -143,7 +153,7 @@ class BookBoard:
         if quote is None or update.event_ms < quote.depth_ms:
             return
         sides = depth_near_mid(update.bids, update.asks)
-        if sides is None or update.event_ms >= MICROSECONDS_FROM:
+        if sides is None or not self._is_timely(update.event_ms):
             self.refused += 1
             return
         quote.depth_bid_quote, quote.depth_ask_quote = sides
@@ -166,7 +176,7 @@ class BookBoard:
             quote = self._quotes.get(mark.symbol)
             if quote is None or not mark.is_usd_margined or mark.event_ms < quote.marked_ms:
                 continue
-            if not (mark.mark_price > 0.0 and isfinite(mark.mark_price) and mark.event_ms < MICROSECONDS_FROM):
+            if not (mark.mark_price > 0.0 and isfinite(mark.mark_price) and self._is_timely(mark.event_ms)):
                 self.refused += 1
                 continue
             quote.mark_price = mark.mark_price
@@ -174,6 +184,22 @@ class BookBoard:
             quote.marked_ms = mark.event_ms
             quote.event_ms = max(quote.event_ms, mark.event_ms)
             self._changed.add(mark.symbol)
+
+    def _is_timely(self, event_ms: int) -> bool:
+        """Return whether an event is not ahead; the clock is read when what it allowed is used up, not for each."""
+        if event_ms > self._horizon_ms:
+            self._horizon_ms = self._now_ms() + LEAD_MS
+        return event_ms <= self._horizon_ms and event_ms < MICROSECONDS_FROM
+
+    def ages_s(self, now_ms: int) -> dict[str, float]:
+        """Return the median age of quotes, mark prices and depth, in seconds; what nobody has is absent."""
+        moments = {
+            "quote": [quote.quoted_ms for quote in self._quotes.values()],
+            "mark_price": [quote.marked_ms for quote in self._quotes.values()],
+            "depth": [quote.depth_ms for quote in self._quotes.values()],
+        }
+        known = {kind: [moment for moment in of_kind if moment] for kind, of_kind in moments.items()}
+        return {kind: (now_ms - median(of_kind)) / 1000 for kind, of_kind in known.items() if of_kind}
 
     def changed(self) -> dict[str, BookEntry]:
         """Return the entries that changed since the last call."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heapify, heapreplace
 from typing import Final, Protocol, TypeAlias
 
 from aione.errors import InvalidInput
@@ -16,7 +18,12 @@ from aione.venue.stream_track import StreamState
 from aione.venue.stream_wire import stream_kind
 from config.models import VenueParams
 
-OVERLAP_AT_MOST_S: Final = 60.0
+log = logging.getLogger(__name__)
+
+OVERLAP_S: Final = 60.0
+"""A successor that has not proven every stream replaces a connection after this, if what speaks has spoken on both."""
+SUCCEED_WITHIN_S: Final = 300.0
+"""A successor that cannot replace a connection is given up after this; the connection asks for another one later."""
 TRY_ANEW_S: Final = 300.0
 """A connection that was given up is tried anew after this: the exchange, or its route table, may have been mended."""
 
@@ -43,33 +50,59 @@ class OpenSocket(Protocol):
 def place(shards: Sequence[Collection[str]], wanted: Collection[str], limit: int) -> list[list[str]]:
     """Spread streams over shards of at most ``limit``; a stream that is still wanted stays where it is.
 
-    Returns one list for each shard given, empty where nothing is left of it, and then the new ones.
+    As few new shards are made as will do, and new streams go where the fewest are. Returns one list for each shard
+    given, empty where nothing is left of it, and then the new ones.
 
     Examples
     --------
     >>> place([["a", "b"], ["c"]], ["a", "c", "d", "e", "f"], limit=2)
-    [['a', 'd'], ['c', 'e'], ['f']]
+    [['a', 'e'], ['c', 'f'], ['d']]
     """
     kept = [[name for name in shard if name in wanted] for shard in shards]
     held = {name for shard in kept for name in shard}
-    new = iter([name for name in dict.fromkeys(wanted) if name not in held])
-    for shard in kept:
-        while len(shard) < limit and shard and (name := next(new, None)) is not None:
-            shard.append(name)
-    rest = list(new)
-    kept.extend(rest[at : at + limit] for at in range(0, len(rest), limit))
+    new = [name for name in dict.fromkeys(wanted) if name not in held]
+    is_used = [bool(shard) for shard in kept]
+    lacking = len(new) - sum(limit - len(shard) for shard in kept if shard)
+    more = -(-lacking // limit) if lacking > 0 else 0
+    kept.extend([] for _ in range(more))
+    rooms = [(len(shard), at) for at, shard in enumerate(kept) if at >= len(is_used) or is_used[at]]
+    heapify(rooms)
+    for name in new:
+        size, at = rooms[0]
+        kept[at].append(name)
+        heapreplace(rooms, (size + 1, at))
     return kept
 
 
 @dataclass(slots=True, eq=False)
 class _Link:
-    """One session, its socket and the task that runs it."""
+    """One session, its socket and the task that runs it; while it is being replaced, the successor as well."""
 
     kind: str
     session: Session
     socket: Driver
+    opened_s: float
     task: asyncio.Task[None] | None = None
     failed_s: float | None = None
+    successor: _Link | None = None
+
+    def can_replace(self, old: _Link, now_s: float) -> bool:
+        """Return whether nothing is lost when this one takes over.
+
+        It stands, and every stream is proven on it. After `OVERLAP_S` a stream may lack that proof which has been
+        silent on the old connection too. When the old one is gone, standing is enough.
+        """
+        if self.session.phase is not Phase.OPEN:
+            return False
+        if self.session.is_proven or old.session.phase is not Phase.OPEN:
+            return True
+        lacking = (name for name, track in self.session.tracks.items() if track.state is not StreamState.PROVEN)
+        return now_s - self.opened_s > OVERLAP_S and not any(old.speaks(name, self.opened_s) for name in lacking)
+
+    def speaks(self, stream: str, since_s: float) -> bool:
+        """Return whether a stream has delivered since then."""
+        track = self.session.tracks.get(stream)
+        return track is not None and track.state is StreamState.PROVEN and track.since_s >= since_s
 
 
 @dataclass(slots=True)
@@ -122,7 +155,6 @@ class Fleet:
         self._now_s = asyncio.get_running_loop().time
         self._links: list[_Link] = []
         self._retiring: list[_Link] = []
-        self._overlaps: list[tuple[_Link, _Link, float]] = []
         self._gone = Totals()
 
     def want(self, streams: Collection[str]) -> None:
@@ -142,30 +174,31 @@ class Fleet:
             links = [link for link in self._links if link.kind == kind]
             shards = place([link.session.streams for link in links], wanted.keys(), self._venue.streams_per_connection)
             for link, shard in zip(links, shards, strict=False):
-                link.session.want(shard, self._now_s())
+                for one in filter(None, (link, link.successor)):
+                    one.session.want(shard, self._now_s())
+                    one.socket.wake()
                 if not shard:
-                    self._retire(link)
-                link.socket.wake()
+                    self._links.remove(link)
+                    self._dismiss(link)
             for shard in shards[len(links) :]:
                 self._links.append(self._open(kind, shard))
 
     def review(self) -> None:
-        """Stop each connection whose successor has proven its streams, or has had its time; try anew what was given up.
+        """Do what time demands: judge streams that have no connection, replace connections, try anew.
 
-        To be called every second or so.
+        A connection is stopped when its successor can do without it, and never because the successor failed. To be
+        called every second or so.
         """
+        now_s = self._now_s()
         for link in list(self._links):
-            if link.session.phase is Phase.FAILED:
-                link.failed_s = self._now_s() if link.failed_s is None else link.failed_s
-                if self._now_s() - link.failed_s >= TRY_ANEW_S:
+            link.session.judge(now_s)
+            if link.successor is not None:
+                self._hand_over(link, link.successor, now_s)
+            elif link.session.phase is Phase.FAILED:
+                link.failed_s = now_s if link.failed_s is None else link.failed_s
+                if now_s - link.failed_s >= TRY_ANEW_S:
                     self._links[self._links.index(link)] = self._open(link.kind, list(link.session.streams))
-                    _add(self._gone, link)
-        for overlap in list(self._overlaps):
-            old, new, until_s = overlap
-            if new.session.is_proven or new.session.is_over or self._now_s() > until_s:
-                self._overlaps.remove(overlap)
-                old.session.stop()
-                old.socket.wake()
+                    self._dismiss(link)
 
     # ── What others see ──
 
@@ -186,12 +219,10 @@ class Fleet:
         return sum(link.session.phase is Phase.OPEN for link in self._all())
 
     def down(self) -> list[str]:
-        """Return, for each connection that should stand and does not, its kind and how it ended."""
-        return [
-            f"{link.kind}: {link.session.last_end.message}"
-            for link in self._links
-            if link.session.phase in {Phase.WAITING, Phase.CONNECTING} and link.session.last_end is not None
-        ]
+        """Return the kind of each connection that should stand and does not, and how it ended if it ever stood."""
+        down = [link for link in self._links if link.session.phase in {Phase.WAITING, Phase.CONNECTING}]
+        ends = [(link.kind, link.session.last_end) for link in down]
+        return [f"{kind}: {'not open yet' if end is None else end.message}" for kind, end in ends]
 
     def failures(self) -> list[str]:
         """Return why connections were given up for good."""
@@ -222,6 +253,7 @@ class Fleet:
 
     def _all(self) -> Iterator[_Link]:
         yield from self._links
+        yield from (link.successor for link in self._links if link.successor is not None)
         yield from self._retiring
 
     def _url(self, kind: str) -> str:
@@ -240,7 +272,7 @@ class Fleet:
             on_open=lambda: self._on_open(session.streams),
             on_rotate=lambda: self._rotate(link),
         )
-        link = _Link(kind, session, socket)
+        link = _Link(kind, session, socket, opened_s=self._now_s())
         link.task = self._group.create_task(self._run(link), name=f"connection {kind}")
         return link
 
@@ -250,24 +282,34 @@ class Fleet:
             self._retiring.remove(link)
             _add(self._gone, link)
 
-    def _retire(self, link: _Link) -> None:
-        if link in self._links:
-            self._links.remove(link)
-            if link.session.is_over:
-                _add(self._gone, link)
-            else:
-                self._retiring.append(link)
-                link.session.stop()
-                link.socket.wake()
+    def _dismiss(self, link: _Link) -> None:
+        """Stop a connection that nobody needs any more, and its successor."""
+        if link.successor is not None:
+            self._dismiss(link.successor)
+            link.successor = None
+        link.session.stop()
+        link.socket.wake()
+        if link.session.is_over:
+            _add(self._gone, link)
+        else:
+            self._retiring.append(link)
 
     def _rotate(self, old: _Link) -> None:
-        """Open the successor of a connection; `review` stops the old one once the new one has proven its streams."""
-        if old in self._links:
-            new = self._open(old.kind, list(old.session.streams))
-            self._links[self._links.index(old)] = new
-            self._retiring.append(old)
+        """Open the successor of a connection; `review` lets it take over."""
+        if old in self._links and old.successor is None:
+            old.successor = self._open(old.kind, list(old.session.streams))
             self._gone.rotations += 1
-            self._overlaps.append((old, new, self._now_s() + OVERLAP_AT_MOST_S))
+
+    def _hand_over(self, old: _Link, new: _Link, now_s: float) -> None:
+        if new.can_replace(old, now_s):
+            old.successor = None
+            self._links[self._links.index(old)] = new
+            self._dismiss(old)
+        elif new.session.is_over or now_s - new.opened_s > SUCCEED_WITHIN_S:
+            why = new.session.last_end.message if new.session.last_end is not None else "it has not proven its streams"
+            log.warning("the successor of a %s connection is given up, the old one stays: %s", old.kind, why)
+            old.successor = None
+            self._dismiss(new)
 
 
 def _add(total: Totals, link: _Link) -> None:

@@ -30,9 +30,9 @@ GRACE_S: Final[Mapping[str, float]] = {
 }
 """Kinds, and for how long a thing may be wrong before it is an incident (seconds)."""
 MEANING: Final[Mapping[str, str]] = {
-    "stream_unproven": "streams were acknowledged and have not delivered; their bars come by REST",
+    "stream_unproven": "streams are wanted and have not delivered; their bars come by REST",
     "stream_stale": "streams have fallen silent; their bars come by REST",
-    "connection_down": "connections to the exchange are down and are being opened again",
+    "connection_down": "connections to the exchange do not stand and are being opened",
     "connection_failed": "connections were refused for good; check VENUE.ws_url and VENUE.routes",
     "redis_away": "Redis does not answer; bars wait in memory",
     "bars_behind": "symbols miss bars, or have had a bar without proof for minutes; they are not scored",

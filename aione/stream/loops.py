@@ -1,16 +1,16 @@
-"""Doing a job again and again, whatever happens to the services it needs."""
+"""Doing jobs again and again, whatever happens to the services they need, and seeing that none ends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from aione.errors import RateLimited, ServiceUnavailable, VenueError
+from aione.errors import AioneError, RateLimited, ServiceUnavailable, VenueError
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,10 @@ BACKOFF_BASE_S: Final = 0.25
 BACKOFF_CAP_S: Final = 10.0
 SURVIVED: Final = (ServiceUnavailable, VenueError, RedisError, OSError)
 """What a job may raise without ending the worker: its services are away, or refuse for now."""
+
+
+class JobEnded(AioneError):
+    """A job that runs for ever has ended: a mistake in it; whatever runs it must be started anew."""
 
 
 async def repeat(
@@ -63,4 +67,27 @@ async def repeat(
     raise asyncio.CancelledError
 
 
-__all__ = ["BACKOFF_CAP_S", "SURVIVED", "repeat"]
+async def watch_over(jobs: Collection[asyncio.Task[None]]) -> None:
+    """Wait until cancelled; to be run in the body of the jobs' own task group.
+
+    A task group takes notice of a job that fails, and of nothing else: one that returns, or is cancelled by nobody but
+    itself, would be missing for good without a word.
+
+    Raises
+    ------
+    JobEnded
+        A job has returned, or ended as if it had been cancelled.
+
+    Notes
+    -----
+    On Python 3.11 a job can end so though nobody has cancelled it: a `asyncio.TaskGroup` inside of it that fails leaves
+    the task's count of cancellations at one.
+    """
+    done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+    for job in done:
+        if job.cancelled() or job.exception() is None:
+            how = "as if it had been cancelled" if job.cancelled() else "without an error"
+            raise JobEnded(f"{job.get_name()} runs for ever, and has ended {how}")
+
+
+__all__ = ["BACKOFF_CAP_S", "SURVIVED", "JobEnded", "repeat", "watch_over"]

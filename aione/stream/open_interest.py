@@ -70,14 +70,15 @@ class OpenInterestPoller:
             known = await self._shelf.load_open_interest([s for s in self._symbols if s not in self._rows])
             self._rows = {s: row for s, row in {**known, **self._rows}.items() if s in set(self._symbols)}
         self._due += self._polls
+        polls = int(self._due)
+        self._due -= polls  # whatever becomes of them: what an outage has put off is not made up for at once
         fresh: dict[str, dict[str, Any]] = {}
-        for symbol in dict.fromkeys(islice(self._turns, int(self._due))):
+        for symbol in dict.fromkeys(islice(self._turns, polls)):
             try:
                 found = await self._rest.at(Priority.REFRESH).open_interest(symbol)
             except RequestRejected:
                 continue  # it has just left: the next refresh of the universe drops it
             fresh[symbol] = self._rows[symbol] = updated(self._rows.get(symbol), found.open_interest, now_ms)
-        self._due -= int(self._due)
         await self._shelf.save_open_interest(fresh)
 
 

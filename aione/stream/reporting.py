@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from aione.metrics import Metrics
+from aione.store.archiver import Archiver
 from aione.store.tiers import TieredRings
+from aione.store.unified import tier_ages_s
 from aione.stream.bars import BarFeed
 from aione.stream.book import BookBoard
 from aione.stream.fleet import Fleet
@@ -21,6 +24,8 @@ from aione.stream.status import Said, record_fleet, status_fields, worker_id
 from aione.stream.symbols import Wanted
 from aione.venue.rest import BinanceRest
 from aione.venue.stream_track import StreamState
+
+log = logging.getLogger(__name__)
 
 SKEW_MS: Final = 5_000
 UNTOLD_KEPT: Final = 200
@@ -46,6 +51,7 @@ class Reporter:
         shard: Shard,
         feed: BarFeed,
         board: BookBoard,
+        archivers: Sequence[Archiver] = (),
     ) -> None:
         self.fleet: Fleet | None = None
         self.wanted = Wanted()
@@ -57,11 +63,13 @@ class Reporter:
         self._shard = shard
         self._feed = feed
         self._board = board
+        self._archivers = archivers
         self._worker = worker_id(shard)
         self._started_ms = wall_ms()
         self._incidents = IncidentBook()
         self._untold: list[Incident] = []
-        self._behind: tuple[str, ...] = ()
+        self._left_behind: tuple[str, ...] = ()
+        self._overdue: tuple[str, ...] = ()
         self._corrected = 0
         self._last_outage: dict[str, Any] = {}
         self._outage_from: tuple[int, int] | None = None
@@ -69,12 +77,16 @@ class Reporter:
     # ── What the jobs found ──
 
     def healed(self, report: HealReport) -> None:
-        """Take the outcome of a check."""
-        self._behind = report.behind
+        """Take the outcome of a check by the healer."""
+        self._left_behind = report.behind
         self.corrected(report.corrected)
         for cause, bars in (("missing", report.filled), ("unconfirmed", report.confirmed)):
             if bars > 0:
                 self._metrics.add("aione_gaps_healed_total", bars, cause=cause)
+
+    def overdue(self, symbols: tuple[str, ...]) -> None:
+        """Take the symbols whose bars are due and are not there, whether the healer can work or not."""
+        self._overdue = symbols
 
     def corrected(self, bars: int) -> None:
         """Count final bars that the exchange has told differently since."""
@@ -95,9 +107,13 @@ class Reporter:
         self._metrics.add("aione_store_pending_bars", self._rings.pending)
         for (tier, outcome), number in self._rings.reads.items():
             self._metrics.set_total("aione_store_reads_total", number, tier=tier, outcome=outcome)
+        for kind, age_s in self._board.ages_s(self._rest.clock.now_ms()).items():
+            self._metrics.add("aione_context_age_seconds", age_s, kind=kind)
+        self._observe_tiers()
         wrong = await self._wrong(self.fleet)
         now_s = asyncio.get_running_loop().time()
         for incident in self._incidents.observe(wrong, now_s=now_s, wall_ms=wall_ms()):
+            _log(incident)
             # as it is now: it may have changed, or ended, by the time that somebody listens
             self._untold.append(replace(incident, names=dict(incident.names)))
             if incident.ended_ms is None:
@@ -106,6 +122,12 @@ class Reporter:
         for kind in GRACE_S:
             self._metrics.add("aione_incidents", int(kind in opened), kind=kind)
         self._watch_outage()
+
+    def _observe_tiers(self) -> None:
+        now_ms = self._rest.clock.now_ms()
+        for tier, age_s in tier_ages_s(self._rings, self._archivers, now_ms).items():
+            self._metrics.add("aione_store_age_seconds", age_s, tier=tier)
+        self._metrics.set_total("aione_archive_bars_total", sum(archiver.written for archiver in self._archivers))
 
     async def report(self) -> None:
         """Tell incidents and the status, and copy the flows' metrics.
@@ -146,6 +168,10 @@ class Reporter:
             self._worker, status_fields(self.fleet, self._metrics, said), self.fleet.streams()
         )
 
+    @property
+    def _behind(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self._left_behind, *self._overdue]))
+
     async def _tell(self) -> None:
         """Hand out incidents, the oldest first; those that cannot be told now are kept."""
         del self._untold[:-UNTOLD_KEPT]
@@ -155,6 +181,8 @@ class Reporter:
 
     async def _wrong(self, fleet: Fleet) -> dict[str, Collection[str]]:
         budget = await self._rest.ledger.state()
+        self._metrics.add("aione_ledger_alone", int(budget.is_alone))
+        self._metrics.add("aione_rest_weight_used", budget.used)
         corrected, self._corrected = self._corrected, 0
         skew_ms = self._rest.ledger.clock.offset_ms()
         return {
@@ -167,6 +195,7 @@ class Reporter:
             "bars_corrected": [f"{corrected} bars"] if corrected else [],
             "venue_hold": [f"for {budget.hold_s:.0f} s"] if budget.hold_s > 0 else [],
             "ledger_alone": ["weight is this process's own"] if budget.is_alone else [],
+            "archive_failed": [archiver.failed for archiver in self._archivers if archiver.failed is not None],
             "clock_skew": [f"by {skew_ms / 1000:.1f} s"] if abs(skew_ms) > SKEW_MS else [],
         }
 
@@ -183,6 +212,16 @@ class Reporter:
                 "replayed": self._rings.replayed - replayed,
             }
             self._outage_from = None
+
+
+def _log(incident: Incident) -> None:
+    """Say in one line that an incident begins or is over."""
+    if incident.ended_ms is None:
+        log.warning("%s: %s", incident.kind, incident.text)
+    else:
+        log.info(
+            "%s is over after %.0f s: %s", incident.kind, (incident.ended_ms - incident.began_ms) / 1000, incident.text
+        )
 
 
 def wall_ms() -> int:

@@ -1,6 +1,6 @@
 """The worker that follows the exchange tick by tick.
 
-1. Every few seconds it reads which symbols are wanted, and takes its share of them (`Shard`).
+1. Every few seconds it reads which symbols are wanted, and takes its share of them (`Following`).
 2. It keeps one stream of bars for each, best bid and ask and depth for the screened, mark prices for all (`Fleet`).
 3. A closed bar goes to RAM and to the rings at once, those of one moment in one write; while Redis is away they wait
    in RAM and are replayed (`TieredRings`).
@@ -20,21 +20,25 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from aione.errors import ConfigError, InvalidInput
 from aione.metrics import Endpoint, Metrics
 from aione.panel.bars import MINUTE_MS, Finality
+from aione.store.archiver import Archiver
 from aione.store.tiers import TieredRings
 from aione.stream.bars import FINALITY_AT, BarFeed, records
+from aione.stream.behind import BehindWatch
 from aione.stream.book import BookBoard
+from aione.stream.errand import Errand
 from aione.stream.fleet import Fleet, OpenSocket
+from aione.stream.following import Following
 from aione.stream.healing import Healer
-from aione.stream.loops import SURVIVED, repeat
+from aione.stream.loops import SURVIVED, repeat, watch_over
 from aione.stream.outlet import Outlet
 from aione.stream.reporting import Reporter
 from aione.stream.shard import Shard
-from aione.stream.symbols import Wanted
+from aione.stream.symbols import Wanted, streams_of
 from aione.stream.verify import Verifier
 from aione.venue.rest import BinanceRest
 from aione.venue.socket import SessionSocket
@@ -45,8 +49,6 @@ from aione.venue.stream_wire import (
     DepthUpdate,
     KlineEvent,
     MarkPrice,
-    book_ticker_stream,
-    depth_stream,
     kline_stream,
 )
 from config.settings import Settings
@@ -64,32 +66,11 @@ CLOCK_EVERY_S: Final = 600.0
 HEAL_AT_MS: Final = 5_000
 HEAL_BATCH_S: Final = 0.25
 CLOCK_LOOK_S: Final = 0.5
+BEHIND_EVERY_S: Final = 5.0
 FAREWELL_WITHIN_S: Final = 2.0
 STREAM_KINDS: Final = ("kline", "bookTicker", "markPrice")
 
 Job: TypeAlias = Callable[[], Awaitable[None]]
-
-
-class Errand(Protocol):
-    """Something done every ``every_s`` seconds and once more at the end: the archive.
-
-    ``is_for_all`` says whether it is for the symbols of all workers or for this one's share.
-    """
-
-    @property
-    def name(self) -> str:
-        """Return what it is called in logs and metrics."""
-
-    @property
-    def every_s(self) -> float:
-        """Return how often it is due."""
-
-    @property
-    def is_for_all(self) -> bool:
-        """Return whether it is for every worker's symbols."""
-
-    async def run_once(self, symbols: Collection[str], now_ms: int) -> None:
-        """Do it once; ``now_ms`` is the exchange's time."""
 
 
 class StreamWorker:
@@ -142,20 +123,20 @@ class StreamWorker:
         self._rest = rest
         self._settings = settings
         self._metrics = metrics
-        self._shard = shard
         self._open_socket = open_socket
         self._errands = errands
         self._serves_metrics = serves_metrics
         self._feed = BarFeed(now_ms=self._now_ms)
-        self._board = BookBoard()
+        self._board = BookBoard(now_ms=self._now_ms)
+        self._following = Following(outlet, shard, self._take_up, self._board.restore)
+        self._behind = BehindWatch(rings)
         self._healer = Healer(rest, rings, settings)
         self._verifier = Verifier(rest, rings, settings)
-        self._reporter = Reporter(outlet, rings, rest, metrics, shard, self._feed, self._board)
+        archivers = [errand for errand in errands if isinstance(errand, Archiver)]
+        self._reporter = Reporter(outlet, rings, rest, metrics, shard, self._feed, self._board, archivers)
         self._fleet: Fleet | None = None
-        self._everyone = self._wanted = Wanted()
         self._bars_ready = asyncio.Event()
         self._heal_now = asyncio.Event()
-        self._has_symbols = asyncio.Event()
 
     @property
     def metrics_port(self) -> int:
@@ -169,6 +150,8 @@ class StreamWorker:
         ------
         AlreadyRunning
             ``METRICS_PORT`` is taken.
+        ExceptionGroup
+            Of what a job raised that it does not survive, or of `JobEnded`.
         """
         with self._endpoint():
             try:
@@ -176,15 +159,17 @@ class StreamWorker:
                     self._fleet = self._reporter.fleet = Fleet(
                         self._settings.VENUE, group, self._deliver, self._opened, open_socket=self._open_socket
                     )
+                    jobs = []
                     for name, job, every_s, survived in self._jobs():
                         work = repeat(name, job, every_s, on_error=self._failed, survive=survived)
-                        group.create_task(work, name=name)
+                        jobs.append(group.create_task(work, name=name))
+                    await watch_over(jobs)
             finally:
                 await self._farewell()
 
     def _jobs(self) -> Iterator[tuple[str, Job, float, tuple[type[Exception], ...]]]:
         """Yield everything that is done again and again: name, what, how often, and the errors it survives."""
-        yield "reading the symbols", self._follow, FOLLOW_EVERY_S, (*SURVIVED, InvalidInput)
+        yield "reading the symbols", self._following.run_once, FOLLOW_EVERY_S, (*SURVIVED, InvalidInput)
         yield "reading the exchange's clock", self._read_clock, CLOCK_EVERY_S, SURVIVED
         yield "writing closed bars", self._write_closed, 0.0, SURVIVED
         yield "replaying bars", self._replay, REPLAY_EVERY_S, SURVIVED
@@ -192,6 +177,7 @@ class StreamWorker:
         yield "writing book tickers", self._write_book, BOOK_EVERY_S, SURVIVED
         yield "filling gaps", self._heal, 0.0, SURVIVED
         yield "verifying bars", self._verify, VERIFY_EVERY_S, SURVIVED
+        yield "looking for bars that are due", self._look_behind, BEHIND_EVERY_S, SURVIVED
         yield "watching", self._watch, STATUS_EVERY_S, SURVIVED
         yield "writing the status", self._reporter.report, STATUS_EVERY_S, SURVIVED
         for errand in self._errands:
@@ -201,7 +187,7 @@ class StreamWorker:
 
     def _deliver(self, data: Data) -> None:
         if isinstance(data, KlineEvent):
-            if self._feed.take(data.bar):
+            if self._feed.take(data.bar, data.event_ms):
                 self._bars_ready.set()
         elif isinstance(data, BookTicker):
             self._board.take_quote(data)
@@ -224,34 +210,16 @@ class StreamWorker:
     async def _read_clock(self) -> None:
         await self._rest.server_time()
 
-    async def _follow(self) -> None:
-        self._everyone = await self._outlet.wanted()
-        wanted = self._everyone.of(self._shard)
-        if self._everyone.symbols:
-            self._has_symbols.set()
-        if wanted == self._wanted or not wanted.symbols:
-            return
-        gone = sorted(set(self._wanted.symbols) - set(wanted.symbols))
-        new = set(wanted.symbols) - set(self._wanted.symbols)
-        self._wanted = self._reporter.wanted = wanted
+    def _take_up(self, wanted: Wanted, gone: Collection[str], new: Collection[str]) -> None:
+        """Follow exactly these symbols; the connections come first, for they alone may refuse."""
+        self._running.want(streams_of(wanted, self._settings.VENUE.depth_stream, MARK_PRICE_STREAM))
+        self._reporter.wanted = wanted
         self._board.follow(wanted.symbols)
         self._feed.follow(wanted.symbols)
+        self._behind.follow(wanted.symbols, self._now_ms())
         self._healer.drop(gone)
-        self._running.want(self._streams(wanted))
         if new:
             self._heal_now.set()
-        await self._outlet.forget(gone)
-        self._board.restore(await self._outlet.load_book(sorted(new)))
-
-    def _streams(self, wanted: Wanted) -> list[str]:
-        """Return the streams of these symbols, and the one of all mark prices."""
-        depth = self._settings.VENUE.depth_stream
-        return [
-            *map(kline_stream, wanted.symbols),
-            *map(book_ticker_stream, wanted.screened),
-            *(depth_stream(symbol, depth) for symbol in wanted.screened if depth),
-            MARK_PRICE_STREAM,
-        ]
 
     async def _write_closed(self) -> None:
         if not self._feed.has_closed:
@@ -266,9 +234,10 @@ class StreamWorker:
             self._metrics.add("aione_bars_written_total", finality=Finality(row[FINALITY_AT]).name.lower())
 
     async def _replay(self) -> None:
-        if self._rings.needs_replay:
-            replayed = await self._rings.replay()
-            log.info("%d bars that had waited for Redis are written", replayed)
+        self._rings.keep(self._wanted.symbols)
+        replayed = await self._rings.replay()
+        if replayed:
+            log.info("%d bars that Redis lacked are written", replayed)
 
     async def _write_forming(self) -> None:
         await self._outlet.save_forming(self._feed.forming())
@@ -313,14 +282,22 @@ class StreamWorker:
             self._metrics.add("aione_bars_verified_total", report.compared)
 
     async def _do(self, errand: Errand) -> None:
-        await self._has_symbols.wait()
-        await errand.run_once(self._everyone.symbols if errand.is_for_all else self._wanted.symbols, self._now_ms())
+        following = self._following
+        await following.has_symbols.wait()
+        await errand.run_once((following.everyone if errand.is_for_all else following.wanted).symbols, self._now_ms())
+
+    async def _look_behind(self) -> None:
+        self._reporter.overdue(await self._behind.look(self._now_ms()))
 
     async def _watch(self) -> None:
         self._running.review()
         await self._reporter.observe()
 
     # ── Inside ──
+
+    @property
+    def _wanted(self) -> Wanted:
+        return self._following.wanted
 
     @property
     def _running(self) -> Fleet:

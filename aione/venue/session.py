@@ -4,12 +4,15 @@ Events go in (`Session.start`, `want`, `connected`, `received`, `closed`, `tick`
 (`Session.commands`); whoever owns the socket carries them out and calls `tick` at `Session.wake_at_s`.
 
 1. A connection subscribes what is wanted in chunks, under the exchange's limit of control messages.
-2. Each stream is tracked from asked-for to proven; only data proves it (`aione.venue.stream_track`). One that stays
+2. Each stream is tracked from wanted to proven; only data proves it (`aione.venue.stream_track`). One that stays
    silent is unsubscribed and subscribed again, after ``resubscribe_base_s``, then after twice as long, and so on.
-3. A connection that delivers nothing for ``stale_after_s`` is dropped and opened again.
-4. Reopening waits with full jitter; the wait grows until data, not a mere connection, was delivered.
-5. Before the exchange's 24 hours are over the session asks once to be replaced (`Rotate`).
-6. `verdict` alone decides what is worth another try.
+3. A stream is believed only what is about its own symbol.
+4. A connection that delivers nothing for ``stale_after_s`` is dropped and opened again; later where its streams speak
+   seldom (`Rhythm`), and each time after twice as long until it delivers.
+5. Reopening waits with full jitter, and as long as the exchange has asked (`hold_s`); the wait grows until data, not a
+   mere connection, was delivered.
+6. Before the exchange's 24 hours are over the session asks to be replaced (`Rotate`), again and again until it is.
+7. `verdict` alone decides what is worth another try.
 
 All times are seconds of one monotonic clock.
 
@@ -21,20 +24,33 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 from typing import Final
 
 from aione.errors import IllegalTransition
-from aione.venue.session_parts import Close, Command, Connect, End, Phase, Rotate, Send, SessionCounts, Verdict, verdict
-from aione.venue.stream_track import StreamEvent, StreamState, StreamTrack
-from aione.venue.stream_wire import DECODE, UNDECODED, Data, Envelope, UnknownEvent, control_message, explain
+from aione.venue.session_parts import (
+    Close,
+    Command,
+    Connect,
+    End,
+    Phase,
+    Rotate,
+    Send,
+    SessionCounts,
+    Verdict,
+    hold_s,
+    verdict,
+)
+from aione.venue.stream_control import ControlQueue
+from aione.venue.stream_rhythm import Rhythm
+from aione.venue.stream_track import MAX_EXPONENT, StreamEvent, StreamState, StreamTrack
+from aione.venue.stream_wire import DECODE, UNDECODED, Data, Envelope, KlineEvent, UnknownEvent, explain
 from config.models import VenueParams
 
-STREAMS_A_MESSAGE: Final = 50
 SWEEP_EVERY_S: Final = 1.0
 ROTATION_JITTER_FRAC: Final = 0.05
-MAX_EXPONENT: Final = 16
+ROTATE_AGAIN_S: Final = 600.0
 
 _PROVEN: Final = StreamState.PROVEN
 
@@ -63,14 +79,12 @@ class Session:
         self._params = params
         self._uniform = uniform
         self._tracks: dict[str, StreamTrack] = {}
-        self._to_send: dict[str, dict[str, None]] = {"UNSUBSCRIBE": {}, "SUBSCRIBE": {}}
-        self._awaiting: dict[int, tuple[str, list[str]]] = {}
+        self._control = ControlQueue(params.control_messages_per_s)
         self._commands: list[Command] = []
-        self._next_id = 1
         self._attempt = 0
         self._connect_at_s = inf
-        self._control_at_s = 0.0
         self._alive_s = 0.0
+        self._rhythm = Rhythm()
         self._sweep_at_s = 0.0
         self._rotate_at_s = inf
         self._is_stopping = False
@@ -122,13 +136,14 @@ class Session:
             return self._connect_at_s
         if self.phase is not Phase.OPEN:
             return inf
-        control = self._control_at_s if any(self._to_send.values()) else inf
-        return min(control, self._sweep_at_s)
+        return min(self._control.wake_at_s, self._sweep_at_s)
 
     # ── Events ──
 
     def start(self, now_s: float) -> None:
-        """Begin: connect at once."""
+        """Begin: connect at once, unless it was stopped before."""
+        if self.phase is Phase.STOPPED:
+            return
         if self.phase is not Phase.IDLE:
             raise IllegalTransition(f"a session starts once, was {self.phase}")
         self._wait(now_s, 0.0)
@@ -136,21 +151,22 @@ class Session:
 
     def want(self, streams: Collection[str], now_s: float) -> None:
         """Want exactly these streams; what is new is subscribed, what is not wanted any more unsubscribed."""
-        subscribe, unsubscribe = self._to_send["SUBSCRIBE"], self._to_send["UNSUBSCRIBE"]
         wanted = dict.fromkeys(streams)
         if not self._tracks:
             self._alive_s = now_s
+        if wanted.keys() != self._tracks.keys():
+            self._rhythm.restart(self.counts.messages, now_s)
         for name in [name for name in self._tracks if name not in wanted]:
             track = self._tracks.pop(name)
-            subscribe.pop(name, None)
+            self._control.discard("SUBSCRIBE", name)
             if self.phase is Phase.OPEN and track.state is not StreamState.WANTED:
-                unsubscribe[name] = None
+                self._control.add("UNSUBSCRIBE", [name])
         for name in wanted:
             if name not in self._tracks:
-                self._tracks[name] = StreamTrack(since_s=now_s)
-                unsubscribe.pop(name, None)
+                self._tracks[name] = StreamTrack.of(name, now_s, self._params)
+                self._control.discard("UNSUBSCRIBE", name)
                 if self.phase is Phase.OPEN:
-                    subscribe[name] = None
+                    self._control.add("SUBSCRIBE", [name])
         if self.phase is Phase.OPEN:
             self._pump(now_s)
 
@@ -162,11 +178,14 @@ class Session:
         self.phase = Phase.OPEN
         self.counts.connections += 1
         self._alive_s = now_s
-        self._control_at_s = now_s
+        self._rhythm.begin(now_s)
+        self._control.begin(now_s)
         self._sweep_at_s = now_s + SWEEP_EVERY_S
         life_s = self._params.connection_life_s
         self._rotate_at_s = now_s + life_s * (1.0 - self._uniform(0.0, ROTATION_JITTER_FRAC))
-        self._to_send["SUBSCRIBE"].update(dict.fromkeys(self._tracks))
+        self._control.add("SUBSCRIBE", self._tracks)
+        for track in self._tracks.values():
+            track.ask_again_s = inf  # it is asked for anyway
         self._pump(now_s)
 
     def received(self, payload: bytes, now_s: float) -> Data | None:
@@ -185,22 +204,25 @@ class Session:
         if track is None:
             self.counts.errors["unasked_stream"] += 1
             return None
+        symbol = data.bar.symbol if isinstance(data, KlineEvent) else "" if isinstance(data, list) else data.symbol
+        if symbol != track.symbol:
+            self.counts.errors["wrong_symbol"] += 1
+            return None
         self.counts.messages += 1
         self.last_data_s = self._alive_s = track.since_s = now_s
         if track.state is not _PROVEN:
             track.apply(StreamEvent.DATA)
             track.asked, track.ask_again_s = 0, inf
-            self._attempt = 0
+            self._attempt = self._rhythm.drops = 0
         return data
 
     def closed(self, end: End, now_s: float) -> None:
         """The socket is gone, or could not be opened; decide what follows."""
         self.last_end = end
-        self._awaiting.clear()
-        for pending in self._to_send.values():
-            pending.clear()
+        self._control.clear()
+        self._rhythm.end(now_s)
         for track in self._tracks.values():
-            track.apply(StreamEvent.LOST)
+            track.apply(StreamEvent.LOST, now_s if track.state is _PROVEN else None)
         if self._is_stopping:
             self.phase = Phase.STOPPED
             return
@@ -211,7 +233,7 @@ class Session:
         self.counts.reconnects += 1
         ceiling_s = min(self._params.backoff_cap_s, self._params.backoff_base_s * 2 ** min(self._attempt, MAX_EXPONENT))
         self._attempt += 1
-        self._wait(now_s, self._uniform(0.0, ceiling_s))
+        self._wait(now_s, hold_s(end) + self._uniform(0.0, ceiling_s))
 
     def tick(self, now_s: float) -> None:
         """Do what is due at ``now_s``."""
@@ -223,6 +245,14 @@ class Session:
             if now_s >= self._sweep_at_s:
                 self._sweep_at_s = now_s + SWEEP_EVERY_S
                 self._sweep(now_s)
+
+    def judge(self, now_s: float) -> None:
+        """Say of every stream that was silent for too long that it is.
+
+        `tick` does so while a connection stands; while none does, whoever owns the session is to call this.
+        """
+        for track in self._tracks.values():
+            track.judge(now_s, self._params.proof_within_s)
 
     def stop(self) -> None:
         """End for good: close what is open and never connect again."""
@@ -243,77 +273,60 @@ class Session:
         self._commands.append(Close(reason, abort))
 
     def _reply(self, envelope: Envelope) -> None:
-        method, names = self._awaiting.pop(envelope.id if envelope.id is not None else -1, ("", []))
+        said = self._control.replied(envelope.id)
         if envelope.id is None and envelope.error is None:
             self.counts.errors["malformed_message"] += 1
         elif envelope.error is not None:
             self.counts.errors["control_refused"] += 1
-        elif method == "SUBSCRIBE":
-            for track in self._known(names):
-                track.apply(StreamEvent.ACKED)
-
-    def _known(self, names: list[str]) -> Iterator[StreamTrack]:
-        """Yield the tracks that are still wanted and were sent on this connection."""
-        for name in names:
-            track = self._tracks.get(name)
-            if track is not None and track.state not in {StreamState.WANTED, StreamState.ACKNOWLEDGED}:
-                yield track
+        elif said is not None and said[0] == "SUBSCRIBE":
+            for name in said[1]:
+                track = self._tracks.get(name)
+                if track is not None and track.state not in {StreamState.WANTED, StreamState.ACKNOWLEDGED}:
+                    track.apply(StreamEvent.ACKED)
 
     def _pump(self, now_s: float) -> None:
         """Send at most one control message, if the limit allows one now."""
-        if now_s < self._control_at_s:
-            return
-        for method, pending in self._to_send.items():
-            if pending:
-                names = list(pending)[:STREAMS_A_MESSAGE]
+        message = self._control.take(now_s)
+        if message is not None:
+            method, names, text = message
+            if method == "SUBSCRIBE":
                 for name in names:
-                    del pending[name]
-                    if method == "SUBSCRIBE":
-                        self._tracks[name].apply(StreamEvent.SENT, now_s)
-                self._awaiting[self._next_id] = (method, names)
-                self._commands.append(Send(control_message(method, names, self._next_id)))
-                self._next_id += 1
-                self._control_at_s = now_s + 1.0 / self._params.control_messages_per_s
-                return
+                    self._tracks[name].apply(StreamEvent.SENT)
+            self._commands.append(Send(text))
 
     def _sweep(self, now_s: float) -> None:
         """Find silence: of single streams, of the connection; and age."""
-        again: list[str] = []
-        for name, track in self._tracks.items():
-            patience_s = self._params.proof_within_s
-            if track.state in {StreamState.PROVEN, StreamState.STALE}:
-                patience_s = self._params.stream_stale_after_s
-            if track.state is not StreamState.WANTED and now_s - track.since_s > patience_s:
-                track.apply(StreamEvent.SILENT)
-            if track.is_silent and self._is_to_be_asked_again(track, now_s):
-                again.append(name)
-        if self._tracks and now_s - self._alive_s > self._params.stale_after_s:
-            for track in self._tracks.values():
-                if track.state is not StreamState.WANTED:
-                    track.apply(StreamEvent.SILENT)
-            self.counts.errors["connection_stale"] += 1
-            self._close(f"no data for {now_s - self._alive_s:.1f} s", abort=True)
-        elif now_s >= self._rotate_at_s:
-            self._rotate_at_s = inf
+        self.judge(now_s)
+        silent_s = now_s - self._alive_s
+        if self._tracks and silent_s > self._rhythm.patience_s(
+            self._tracks.values(), self._params, messages=self.counts.messages, last_s=self._alive_s
+        ):
+            self._drop(silent_s)
+            return
+        if now_s >= self._rotate_at_s:
+            self._rotate_at_s = now_s + ROTATE_AGAIN_S
             self._commands.append(Rotate())
-        elif again:
+        base_s, cap_s = self._params.resubscribe_base_s, self._params.resubscribe_cap_s
+        silent = [(name, track) for name, track in self._tracks.items() if track.is_silent]
+        again = [name for name, track in silent if track.is_due_again(now_s, base_s, cap_s)]
+        if again:
             self._ask_again(again, now_s)
 
-    def _is_to_be_asked_again(self, track: StreamTrack, now_s: float) -> bool:
-        """Return whether a silent stream's wait is over, and begin the next one, twice as long."""
-        is_due = now_s >= track.ask_again_s
-        if is_due or track.ask_again_s == inf:
-            track.asked += is_due
-            wait_s = self._params.resubscribe_base_s * 2 ** min(track.asked, MAX_EXPONENT)
-            track.ask_again_s = now_s + min(wait_s, self._params.resubscribe_cap_s)
-        return is_due
+    def _drop(self, silent_s: float) -> None:
+        """Leave a connection that delivers nothing."""
+        for track in self._tracks.values():
+            if track.state is not StreamState.WANTED:
+                track.apply(StreamEvent.SILENT)
+        self._rhythm.drops += 1
+        self.counts.errors["connection_stale"] += 1
+        self._close(f"no data for {silent_s:.1f} s", abort=True)
 
     def _ask_again(self, names: list[str], now_s: float) -> None:
         """Unsubscribe and subscribe silent streams, paced like every control message."""
         self.counts.resubscribed += len(names)
-        for pending in self._to_send.values():
-            pending.update(dict.fromkeys(names))
+        self._control.add("UNSUBSCRIBE", names)
+        self._control.add("SUBSCRIBE", names)
         self._pump(now_s)
 
 
-__all__ = ["STREAMS_A_MESSAGE", "Session"]
+__all__ = ["Session"]

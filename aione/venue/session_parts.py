@@ -1,8 +1,9 @@
-"""What a session says and is told: commands, ends of connections, and which of them are worth another try."""
+"""What a session says and is told: commands, ends of connections, which of them are worth another try, and when."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -56,12 +57,15 @@ class End:
         WebSocket close code.
     is_hopeless : bool
         The address itself or the peer's certificate is wrong.
+    retry_after_s : float, optional
+        How long the exchange has asked us to stay away (``Retry-After``).
     """
 
     message: str
     status: int | None = None
     code: int | None = None
     is_hopeless: bool = False
+    retry_after_s: float | None = None
 
 
 class Verdict(StrEnum):
@@ -88,6 +92,23 @@ def verdict(end: End) -> Verdict:
     if end.status is not None and 400 <= end.status < 500 and end.status not in RETRYABLE_STATUS:
         return Verdict.FATAL
     return Verdict.RETRY
+
+
+HOLD_S: Final[Mapping[int, float]] = {403: 120.0, 418: 120.0, 429: 60.0}
+"""How long to stay away after a status that does not say it itself: a ban lasts two minutes at the least."""
+
+
+def hold_s(end: End) -> float:
+    """Return how long the exchange wants no other try after an end, in seconds; 0 where it does not mind.
+
+    Examples
+    --------
+    >>> hold_s(End("refused", status=429, retry_after_s=30.0)), hold_s(End("banned", status=418)), hold_s(End("lost"))
+    (30.0, 120.0, 0.0)
+    """
+    if end.retry_after_s is not None:
+        return end.retry_after_s
+    return HOLD_S.get(end.status or 0, 0.0)
 
 
 # ── State ──
@@ -117,6 +138,7 @@ class SessionCounts:
 
 
 __all__ = [
+    "HOLD_S",
     "RETRYABLE_STATUS",
     "Close",
     "Command",
@@ -127,5 +149,6 @@ __all__ = [
     "Send",
     "SessionCounts",
     "Verdict",
+    "hold_s",
     "verdict",
 ]

@@ -6,6 +6,7 @@ picows answers the exchange's pings by itself. A message may come in fragments; 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,12 +25,16 @@ from picows import (
 )
 
 from aione.venue.session import Session
-from aione.venue.session_parts import Close, Connect, End, Send
+from aione.venue.session_parts import Close, Connect, End, Phase, Send
 from aione.venue.stream_wire import Data
 
-HANDSHAKE_WITHIN_S: Final = 10.0
+CONNECT_WITHIN_S: Final = 10.0
+"""From the first packet to the end of the handshake: the system alone would wait for minutes for an address that is
+silent."""
 GOODBYE_WITHIN_S: Final = 1.0
 NO_CODE: Final = 1005
+LONGEST_BAN_S: Final = 3 * 86_400.0
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 
 Deliver: TypeAlias = Callable[[Data], None]
 
@@ -103,7 +108,8 @@ class SessionSocket(WSListener):
         self._end = None
         self._has_stood = False
         try:
-            await self._dial(url)
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                await self._dial(url)
         except (WSError, OSError, TimeoutError) as error:
             if not self._has_stood:  # else on_ws_disconnected has told the session, or will
                 self._session.closed(_end_of(error), self._now_s())
@@ -111,7 +117,7 @@ class SessionSocket(WSListener):
 
     async def _dial(self, url: str) -> None:
         """Open the connection; `on_ws_connected` is called before this returns."""
-        await ws_connect(lambda: self, url, websocket_handshake_timeout=HANDSHAKE_WITHIN_S, logger_name="aione")
+        await ws_connect(lambda: self, url, websocket_handshake_timeout=CONNECT_WITHIN_S, logger_name="aione")
 
     def _close(self, reason: str, *, abort: bool) -> None:
         if self._transport is None:
@@ -141,7 +147,10 @@ class SessionSocket(WSListener):
     # ── What picows tells ──
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Tell the session."""
+        """Tell the session, unless it was told already that this attempt has failed."""
+        if self._transport is not None or self._session.phase is not Phase.CONNECTING:
+            transport.disconnect(graceful=False)
+            return
         self._transport = transport
         self._has_stood = True
         self._session.connected(self._now_s())
@@ -172,9 +181,9 @@ class SessionSocket(WSListener):
         transport.send_close(WSCloseCode.OK)
         transport.disconnect()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows' signature
-        """Tell the session."""
-        if self._transport is None:
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Tell the session, if it was its connection."""
+        if transport is not self._transport:
             return
         self._transport = None
         self._session.closed(self._end or End("connection lost"), self._now_s())
@@ -187,10 +196,15 @@ _DATA_FRAMES: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CON
 def _end_of(error: Exception) -> End:
     """Translate what picows and the system raise while connecting."""
     if isinstance(error, WSHandshakeError):
-        status = None if error.response is None else int(error.response.status)
-        return End(f"upgrade refused: {error}", status=status)
+        if error.response is None:
+            return End(f"upgrade refused: {error}")
+        asked = error.response.headers.get("Retry-After", "").strip()
+        retry_after_s = min(float(asked), LONGEST_BAN_S) if _SECONDS.fullmatch(asked) else None
+        return End(f"upgrade refused: {error}", status=int(error.response.status), retry_after_s=retry_after_s)
     if isinstance(error, WSInvalidURL | ssl.SSLCertVerificationError):
         return End(str(error), is_hopeless=True)
+    if isinstance(error, TimeoutError):
+        return End(f"no connection within {CONNECT_WITHIN_S:g} s")
     return End(str(error) or type(error).__name__)
 
 

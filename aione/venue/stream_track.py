@@ -1,8 +1,9 @@
 """The life of one stream on a connection: a table and a pure step.
 
-An acknowledgement proves nothing, since the exchange acknowledges every name; only data does. So a stream that was
-acknowledged and never delivered ends in ``UNPROVEN`` and stays there, across reconnects and new subscriptions, until it
-delivers. A silent stream is asked for again, each time after twice as long (`StreamTrack.ask_again_s`).
+An acknowledgement proves nothing, since the exchange acknowledges every name; only data does. So a stream that is
+wanted and does not deliver ends in ``UNPROVEN``, whether it was acknowledged, asked for, or could not even be asked for
+because no connection stands; it stays there, across reconnects and new subscriptions, until it delivers. A silent
+stream is asked for again, each time after twice as long (`StreamTrack.ask_again_s`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
-from typing import Final
+from typing import Final, Self
 
 from aione.errors import IllegalTransition
+from aione.venue.stream_wire import stream_kind, stream_symbol
+from config.models import VenueParams
+
+MAX_EXPONENT: Final = 16
+SELDOM_KINDS: Final = frozenset({"bookTicker", "depth"})
+"""Kinds that push only when the book changes."""
 
 
 class StreamState(StrEnum):
@@ -41,6 +48,7 @@ _S, _E = StreamState, StreamEvent
 TRANSITIONS: Final = {
     (_S.WANTED, _E.SENT): _S.REQUESTED,
     (_S.WANTED, _E.DATA): _S.PROVEN,  # wanted again before the exchange had stopped sending it
+    (_S.WANTED, _E.SILENT): _S.UNPROVEN,
     (_S.WANTED, _E.LOST): _S.WANTED,
     (_S.REQUESTED, _E.ACKED): _S.ACKNOWLEDGED,
     (_S.REQUESTED, _E.DATA): _S.PROVEN,
@@ -88,15 +96,43 @@ def step(state: StreamState, event: StreamEvent) -> StreamState:
 
 @dataclass(slots=True)
 class StreamTrack:
-    """One stream: its state, the moment (seconds, monotonic) from which its silence counts, and the asking again.
+    """One stream; all times are seconds of one monotonic clock.
 
-    ``asked`` counts how often it was asked for again since it last delivered; ``ask_again_s`` is when it will be.
+    Attributes
+    ----------
+    state : StreamState
+    since_s : float
+        From when its silence counts: its last event, else since when it is wanted, else when it was lost.
+    symbol : str
+        Whose events it must carry; empty for a stream of the whole market.
+    patience_s : float
+        How long it may be silent once it has delivered.
+    asked : int
+        How often it was asked for again since it last delivered.
+    ask_again_s : float
+        When it will be.
     """
 
     state: StreamState = StreamState.WANTED
     since_s: float = 0.0
+    symbol: str = ""
+    patience_s: float = inf
     asked: int = 0
     ask_again_s: float = inf
+
+    @classmethod
+    def of(cls, stream: str, now_s: float, params: VenueParams) -> Self:
+        """Return a stream that is wanted from now on.
+
+        Examples
+        --------
+        >>> track = StreamTrack.of("btcusdt@kline_1m", 5.0, VenueParams())
+        >>> track.state, track.symbol, track.patience_s
+        (<StreamState.WANTED: 'wanted'>, 'BTCUSDT', 130.0)
+        """
+        is_seldom = stream_kind(stream) in SELDOM_KINDS
+        patience_s = params.book_stale_after_s if is_seldom else params.stream_stale_after_s
+        return cls(since_s=now_s, symbol=stream_symbol(stream), patience_s=patience_s)
 
     @property
     def is_silent(self) -> bool:
@@ -109,5 +145,19 @@ class StreamTrack:
         if now_s is not None:
             self.since_s = now_s
 
+    def judge(self, now_s: float, proof_within_s: float) -> None:
+        """Step if it has been silent for too long."""
+        has_delivered = self.state in {StreamState.PROVEN, StreamState.STALE}
+        if now_s - self.since_s > (self.patience_s if has_delivered else proof_within_s):
+            self.apply(StreamEvent.SILENT)
 
-__all__ = ["TRANSITIONS", "StreamEvent", "StreamState", "StreamTrack", "step"]
+    def is_due_again(self, now_s: float, base_s: float, cap_s: float) -> bool:
+        """Return whether a silent stream's wait is over, and begin the next one, twice as long."""
+        is_due = now_s >= self.ask_again_s
+        if is_due or self.ask_again_s == inf:
+            self.asked += is_due
+            self.ask_again_s = now_s + min(base_s * 2 ** min(self.asked, MAX_EXPONENT), cap_s)
+        return is_due
+
+
+__all__ = ["MAX_EXPONENT", "TRANSITIONS", "StreamEvent", "StreamState", "StreamTrack", "step"]

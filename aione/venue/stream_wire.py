@@ -260,6 +260,17 @@ def stream_kind(stream: str) -> str:
     return kind
 
 
+def stream_symbol(stream: str) -> str:
+    """Return the symbol whose events a stream carries, empty for a stream of the whole market.
+
+    Examples
+    --------
+    >>> stream_symbol("btcusdt@kline_1m"), stream_symbol("!markPrice@arr@1s")
+    ('BTCUSDT', '')
+    """
+    return "" if stream.startswith("!") else stream.partition("@")[0].upper()
+
+
 def control_message(method: str, streams: list[str], request_id: int) -> bytes:
     """Encode SUBSCRIBE or UNSUBSCRIBE.
 
@@ -292,4 +303,5 @@ __all__ = [
     "explain",
     "kline_stream",
     "stream_kind",
+    "stream_symbol",
 ]

@@ -49,11 +49,19 @@ class Shared:
         self.incidents = []
         self.outages = 0
 
+    async def lose_what_is_also_in(self, ram):
+        """Be emptied, as a server that comes back without its file; nobody is told.
 
-    def lose_everything(self):
-        """Be emptied, as a server that comes back without its file: nobody is told."""
-        self.rings = MemoryRings()
+        What stands nowhere else, as the bars of symbols that nobody follows just now, is the preload's and the
+        archive's to bring back, which are not here: it stays.
+        """
+        before, self.rings = self.rings, MemoryRings()
         self.outages += 1
+        for symbol in before.symbols:
+            rows = before._rings[symbol][before._rings[symbol]["open_time_ms"] > 0]
+            known = set(ram._rings[symbol]["open_time_ms"].tolist()) if symbol in ram.symbols else set()
+            if not known.issuperset(rows["open_time_ms"].tolist()):
+                await self.rings.write({symbol: rows})
 
 
 class LookOut:
@@ -140,7 +148,8 @@ class Running:
     def __init__(self, plane):
         self.rings = SwitchedRings(plane.shared)
         self.outlet = MemoryOutlet(plane.shared)
-        tiers = TieredRings(self.rings, memory=MemoryRings(), is_buffering=True)
+        self.ram = MemoryRings()
+        tiers = TieredRings(self.rings, memory=self.ram, is_buffering=True)
         self.metrics = Metrics()
         self.tiers = tiers
         self.worker = StreamWorker(

@@ -120,7 +120,7 @@ async def play(plane, step):
         plane.shared.is_down = False
     elif step.kind == "redis_emptied":
         async with plane.one_at_a_time:  # what RAM and Redis lose at once the preload brings back, which is not here
-            plane.shared.lose_everything()
+            await plane.shared.lose_what_is_also_in(plane.running.ram)
             await asyncio.sleep(EMPTIED_FOR_S)
     elif step.kind in {"kill", "restart"}:
         async with plane.one_at_a_time:

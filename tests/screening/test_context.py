@@ -126,3 +126,14 @@ async def test_every_value_has_its_age_and_what_is_too_old_is_unknown(screened):
     for name in ("bid", "spread_frac", "mark_price", "funding_rate", "depth_median_quote", "open_interest_quote"):
         assert np.isnan(getattr(old, name)).all()
     assert (old.book_age_ms >= HOUR_MS).all()
+
+
+def test_a_moment_that_has_not_come_is_no_better_than_one_too_old():
+    age_ms = np.array([-5_001.0, -5_000.0, 0.0, 100.0, 101.0, np.nan])
+    fresh = context._fresh(np.arange(6.0), age_ms, life_ms=100.0)
+    np.testing.assert_array_equal(fresh, [np.nan, 1.0, 2.0, 3.0, np.nan, np.nan])
+    ahead = {"AAAUSDT": {**BOOKS["AAAUSDT"], "depth_ms": NOW_MS + 60_000}}
+    assert np.isnan(context._depth(SYMBOLS, ahead, [], NOW_MS)["depth_bid_quote"]).all()
+    polled = {"AAAUSDT": {"open_interest": 12.0, "at_ms": NOW_MS + 60_000, "samples": []}}
+    found = context._open_interest(SYMBOLS, polled, [], np.array([100.0, 10.0]), NOW_MS)
+    assert np.isnan(found["open_interest_quote"]).all()

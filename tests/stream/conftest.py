@@ -53,6 +53,13 @@ class MarketTime:
     def measured(self, *_args, **_kwargs):
         """Nothing to learn."""
 
+    def off_ms(self, *_args, **_kwargs):
+        """It is never off."""
+        return 0.0
+
+    def wall_ms(self):
+        return 1000 * time.time()
+
 
 def screened(symbols, now_ms):
     return PrefilterResult(tuple(symbols), [], [], {}, 0, 0, 0.0, now_ms)
@@ -128,6 +135,10 @@ class Exchange:
     async def all_proven(self, count):
         return await self.streams() == {"proven": count}
 
+    async def follows_nothing(self):
+        status = await self.status()
+        return (status["symbols"], status["streams"], status["connections"]) == (0, {}, 0)
+
     async def are_silent(self, streams):
         return (await self.status()).get("silent") == streams
 
@@ -148,7 +159,14 @@ class Exchange:
 @pytest.fixture
 async def start(redis, monkeypatch):
     """``await start(**venue)`` gives an `Exchange` whose worker has not been started; the worker hurries too."""
-    for name in ("FOLLOW_EVERY_S", "STATUS_EVERY_S", "BOOK_EVERY_S", "FORMING_EVERY_S", "CLOCK_LOOK_S"):
+    for name in (
+        "FOLLOW_EVERY_S",
+        "STATUS_EVERY_S",
+        "BOOK_EVERY_S",
+        "FORMING_EVERY_S",
+        "CLOCK_LOOK_S",
+        "BEHIND_EVERY_S",
+    ):
         monkeypatch.setattr(f"aione.stream.worker.{name}", 0.1)
     monkeypatch.setattr("aione.stream.loops.BACKOFF_BASE_S", 0.05)
     servers, clients = [], []

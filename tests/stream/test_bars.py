@@ -139,6 +139,16 @@ def test_a_bar_ahead_of_time_is_refused_and_a_little_skew_is_not():
     assert finalities(feed) == {("BTCUSDT", 10): Finality.STREAM_CLOSED}
 
 
+@pytest.mark.parametrize(("event_ms", "is_believed"), [(5_000, False), (59_998, False), (59_999, True), (62_000, True)])
+def test_a_bar_cannot_have_closed_before_its_end(event_ms, is_believed):
+    feed = BarFeed()
+    feed.take(bar(10), 10 * MINUTE + 1)
+    assert feed.take(bar(10, closed=True), 10 * MINUTE + event_ms) is is_believed
+    assert feed.refused == (not is_believed)
+    assert feed.has_closed is is_believed
+    assert forming_minutes(feed) == ({} if is_believed else {"BTCUSDT": 10})
+
+
 def test_what_was_written_is_forgotten_but_not_what_came_meanwhile():
     feed = BarFeed()
     feed.take(bar(10))

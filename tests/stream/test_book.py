@@ -172,3 +172,51 @@ def test_no_order_of_events_makes_an_entry_older_crossed_or_another_symbols(even
                 assert getattr(new, moment) >= getattr(old, moment)
             assert new.bid is None or 0 < new.bid <= new.ask < float("inf")
             assert new.depth_bid_quote is None or new.depth_bid_quote >= 0
+
+
+# ── Time ──
+
+
+def take_quote(board, event_ms):
+    board.take_quote(BookTicker(event_ms, "BTCUSDT", 99.0, 101.0))
+
+
+def take_depth(board, event_ms):
+    board.take_depth(DepthUpdate(event_ms, "BTCUSDT", [(99.0, 1.0)], [(101.0, 1.0)]))
+
+
+def take_marks(board, event_ms):
+    board.take_marks([MarkPrice(event_ms, "BTCUSDT", 100.0, "0.0001", 1)])
+
+
+@pytest.mark.parametrize("take", [take_quote, take_depth, take_marks])
+def test_an_event_ahead_of_time_is_refused_and_what_follows_is_taken(take):
+    now = [1_779_278_400_000]
+    board = BookBoard(now_ms=lambda: now[0])
+    board.follow(["BTCUSDT"])
+    for ahead_ms in (30_001, 10**9, 10**11, 10**30):
+        take(board, now[0] + ahead_ms)
+    assert (board.refused, board.changed()) == (4, {})
+    take(board, now[0] + 29_000)
+    now[0] += 60_000
+    take(board, now[0] + 29_000)
+    assert board.refused == 4
+    assert board.entry("BTCUSDT").event_ms == now[0] + 29_000
+
+
+def test_the_clock_is_not_read_for_every_event():
+    read = []
+    board = BookBoard(now_ms=lambda: read.append(1) or 1_779_278_400_000)
+    board.follow(["BTCUSDT"])
+    for second in range(25):
+        take_quote(board, 1_779_278_400_000 + 1_000 * second)
+    assert len(read) == 1
+
+
+def test_the_age_of_each_kind_is_the_median_over_the_symbols_that_have_it(board):
+    board.follow(["BTCUSDT", "ETHUSDT", "XRPUSDT"])
+    assert board.ages_s(10_000) == {}
+    for symbol, event_ms in (("BTCUSDT", 9_000), ("ETHUSDT", 4_000), ("XRPUSDT", 8_000)):
+        board.take_quote(BookTicker(event_ms, symbol, 99.0, 101.0))
+    take_marks(board, 7_500)
+    assert board.ages_s(10_000) == {"quote": 2.0, "mark_price": 2.5}

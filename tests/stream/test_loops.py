@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from aione.errors import InvalidInput, RateLimited, ServiceUnavailable, VenueUnavailable
-from aione.stream.loops import repeat
+from aione.stream.loops import JobEnded, repeat, watch_over
 
 
 class Job:
@@ -80,3 +80,53 @@ async def test_a_cancellation_that_the_job_swallows_ends_it_all_the_same():
     (outcome,) = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 2.0)
     assert isinstance(outcome, asyncio.CancelledError)
     assert job.done == 1
+
+
+# ── Jobs that end ──
+
+
+async def leaks_a_cancellation():
+    """What a failed task group inside a job leaves behind on Python 3.11: a count of one, though nobody cancelled."""
+    task = asyncio.current_task()
+    task.cancel()
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        return
+
+
+async def run_with(*works):
+    async with asyncio.TaskGroup() as group:
+        jobs = [group.create_task(work, name=f"job {number}") for number, work in enumerate(works)]
+        await watch_over(jobs)
+
+
+@pytest.mark.parametrize(
+    ("work", "how"),
+    [
+        (lambda: repeat("x", leaks_a_cancellation, 0.01, on_error=Job().tell), "as if it had been cancelled"),
+        (lambda: asyncio.sleep(0.01), "without an error"),
+    ],
+)
+async def test_a_job_that_ends_though_nobody_cancelled_it_ends_the_others_and_is_told_of(work, how):
+    other = Job()
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(run_with(work(), repeat("other", other, 0.01, on_error=other.tell)), 2.0)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, JobEnded)
+    assert str(error) == f"job 0 runs for ever, and has ended {how}"
+
+
+async def test_a_job_that_fails_is_told_of_by_its_own_error_alone():
+    job = Job(InvalidInput("wrong"))
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(run_with(repeat("x", job, 0.0, on_error=job.tell), asyncio.sleep(60.0)), 2.0)
+    assert [type(error) for error in caught.value.exceptions] == [InvalidInput]
+
+
+async def test_who_is_cancelled_is_told_of_no_job_that_ended():
+    task = asyncio.create_task(run_with(asyncio.sleep(60.0), repeat("x", Job(), 0.01, on_error=Job().tell)))
+    await asyncio.sleep(0.03)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

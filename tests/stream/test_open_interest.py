@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from itertools import islice, pairwise
 
 import pytest
@@ -85,3 +86,43 @@ async def test_a_restart_goes_on_with_the_samples_that_are_stored(redis):
     assert row["samples"] == [[NOW, 5.0], [NOW + 6 * MINUTE, 7.0]]
     with pytest.raises(VenueUnavailable):
         await poller.run_once(("DOWNUSDT",), NOW)
+
+
+@pytest.mark.parametrize("per_minute", [150, 30, 7])
+async def test_after_an_outage_it_polls_no_more_than_in_any_other_turn(per_minute):
+    class Rest:
+        is_down, asked = True, 0
+
+        def at(self, _priority):
+            return self
+
+        async def open_interest(self, _symbol):
+            self.asked += 1
+            if self.is_down:
+                raise VenueUnavailable("status 502")
+            return type("Found", (), {"open_interest": 7.0})
+
+    class Shelf:
+        async def save_open_interest(self, rows):
+            pass
+
+        async def load_open_interest(self, _symbols):
+            return {}
+
+    rest = Rest()
+    poller = OpenInterestPoller(rest, Shelf(), weight_per_minute=per_minute)
+    symbols = [f"S{number}" for number in range(400)]
+
+    async def turn(number):
+        with suppress(VenueUnavailable):
+            await poller.run_once(symbols, NOW + number * int(1000 * EVERY_S))
+
+    for number in range(60):
+        await turn(number)
+    rest.is_down, asked = False, []
+    for number in range(60, 72):
+        before = rest.asked
+        await turn(number)
+        asked.append(rest.asked - before)
+    assert max(asked) <= -(-per_minute // 12)
+    assert per_minute - 1 <= sum(asked) <= per_minute

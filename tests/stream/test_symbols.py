@@ -10,7 +10,7 @@ from aione.store import keys
 from aione.store.state import StateStore
 from aione.store.trades import TradeStore
 from aione.stream.shard import Shard
-from aione.stream.symbols import Wanted, read_wanted
+from aione.stream.symbols import Wanted, read_wanted, streams_of
 from aione.venue.universe import Universe
 from config.models import SymbolInfo
 
@@ -29,7 +29,7 @@ def screened(*symbols):
 
 
 async def test_before_anything_is_known_nothing_is_wanted(redis):
-    assert await read_wanted(StateStore(redis), TradeStore(redis)) == Wanted()
+    assert await read_wanted(StateStore(redis), TradeStore(redis)) == Wanted(is_known=False)
 
 
 async def test_before_the_first_prefilter_the_bars_of_the_universe_are_followed(redis):
@@ -68,3 +68,18 @@ async def test_what_cannot_be_read_is_said(redis):
     await redis.set(keys.prefilter_result(), b"{broken")
     with pytest.raises(InvalidInput, match="prefilter"):
         await read_wanted(StateStore(redis), TradeStore(redis))
+
+
+async def test_a_universe_without_symbols_is_known_to_be_empty(redis):
+    state = StateStore(redis)
+    await state.save_universe(universe())
+    assert await read_wanted(state, TradeStore(redis)) == Wanted()
+
+
+def test_what_is_not_known_is_not_known_to_any_share():
+    assert not Wanted(is_known=False).of(Shard(1, 2)).is_known
+
+
+def test_without_symbols_there_is_no_stream_at_all():
+    assert streams_of(Wanted(), "depth20@500ms") == []
+    assert streams_of(Wanted(("A",), ("A",)), "") == ["a@kline_1m", "a@bookTicker", "!markPrice@arr@1s"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -15,10 +17,13 @@ from aione.errors import AlreadyRunning, ConfigError
 from aione.metrics import Endpoint, Metrics
 from aione.panel.bars import BAR_RECORD, VALUE_FIELDS, Finality
 from aione.store.rings import BarRings
+from aione.stream.loops import JobEnded
 from aione.stream.outlet import RedisOutlet
 from aione.stream.status import is_alive
+from aione.stream.symbols import Wanted
 from aione.stream.worker import StreamWorker
-from aione.venue.universe import select_universe
+from aione.venue.stream_wire import BookTicker, Kline, KlineEvent
+from aione.venue.universe import Universe, select_universe
 from config.models import VenueParams
 
 MINUTE = 60_000
@@ -100,7 +105,8 @@ async def test_a_stream_acknowledged_and_never_delivered_is_reported_and_its_bar
         await exchange.until(lambda: exchange.metrics.value("aione_streams", state="unproven") == 1)
         await exchange.minutes(2)
         await exchange.until(exchange.is_complete)
-        await exchange.until(lambda: exchange.metrics.value("aione_gaps_healed_total", cause="unconfirmed") >= 2)
+        # of two symbols; whether BTCUSDT's was unconfirmed or not yet there depends on the moment of the check
+        await exchange.until(lambda: exchange.metrics.total("aione_gaps_healed_total") >= 4)
         await assert_equal_to_exchange(exchange)
         raw = await exchange.redis.get(b"aione:bars:1m:BTCUSDT")
         await exchange.heal()
@@ -243,10 +249,90 @@ async def test_an_unrouted_address_is_found_out(start):
     public = "/public/stream"
     routes = {"kline": "/stream", "markPrice": "/market/stream", "bookTicker": public, "depth": public}
     exchange = await start(routes=routes, stale_after_s=1.0)
-    await exchange.screen(["BTCUSDT"])
+    await exchange.screen(["BTCUSDT", "ETHUSDT"])
     async with exchange.running():
         await exchange.until(lambda: exchange.metrics.value("aione_errors_total", kind="connection_stale") >= 2)
         status = await exchange.status()
         assert "btcusdt@kline_1m" in status["silent"]
         await exchange.minutes(2)
         await exchange.until(lambda: exchange.is_complete(["BTCUSDT"]))
+
+
+async def test_with_neither_stream_nor_rest_the_symbols_are_said_to_be_behind(start):
+    exchange = await start()
+    await exchange.fault(fault="silence", stream="*@kline_1m")
+    await exchange.fault(fault="http_error", path="/fapi/v1/klines", status=502)
+    await exchange.screen(["BTCUSDT", "ETHUSDT"])
+
+    async def told_of():
+        return {one["kind"]: one["names"] for one in await exchange.state.load_open_incidents()}.get("bars_behind")
+
+    async with exchange.running():
+        await exchange.until(told_of, within_s=20.0)
+        assert sorted(await told_of()) == ["BTCUSDT", "ETHUSDT"]
+        assert (await exchange.status())["behind"] == 2
+        assert exchange.metrics.rows("aione_gaps_healed_total") == {}, "no heal has succeeded"
+        await exchange.heal()
+        await exchange.until(lambda: exchange.metrics.value("aione_incidents", kind="bars_behind") == 0, within_s=40.0)
+        await exchange.until(lambda: exchange.is_complete(["BTCUSDT", "ETHUSDT"]))
+
+
+async def test_a_job_that_ends_though_nobody_has_cancelled_it_ends_the_worker(start):
+    """On Python 3.11 a failed task group inside a job leaves its task looking cancelled: it would be gone for good."""
+
+    class Errand:
+        name, every_s, is_for_all = "leaving a trace", 0.01, True
+
+        async def run_once(self, _symbols, _now_ms):
+            task = asyncio.current_task()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+
+    exchange = await start()
+    await exchange.screen()
+    worker = StreamWorker(
+        RedisOutlet(exchange.redis), exchange.rings, exchange.rest, exchange.settings, metrics=exchange.metrics,
+        errands=[Errand()],
+    )  # fmt: skip
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(worker.run(), 10.0)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, JobEnded)
+    assert "leaving a trace" in str(error)
+
+
+async def test_a_share_that_becomes_empty_is_let_go_of_and_taken_up_again(start):
+    exchange = await start()
+    infos = await exchange.rest.exchange_info()
+    universe = select_universe(infos, exchange.now_ms(), exchange.settings)
+    await exchange.state.save_universe(universe)
+    await exchange.screen(["BTCUSDT", "ETHUSDT"])
+    async with exchange.running():
+        await exchange.until(lambda: exchange.all_proven(7))
+        await exchange.redis.delete("aione:prefilter", "aione:universe")
+        await asyncio.sleep(0.5)
+        assert await exchange.all_proven(7), "Redis was emptied: nobody has said that nothing is wanted"
+        await exchange.state.save_universe(Universe((), (), {}, exchange.now_ms()))
+        await exchange.until(exchange.follows_nothing)
+        await exchange.state.save_universe(universe)
+        await exchange.screen(["BTCUSDT"])
+        await exchange.until(lambda: exchange.all_proven(4))
+
+
+async def test_what_cannot_be_true_by_the_exchanges_clock_is_refused_and_counted(start):
+    exchange = await start()
+    worker, now_ms = exchange.worker, exchange.now_ms()
+    wanted = Wanted(("BTCUSDT",), ("BTCUSDT",))
+    worker._board.follow(wanted.symbols)
+    worker._feed.follow(wanted.symbols)
+    open_ms = now_ms // MINUTE * MINUTE
+    closed = Kline(open_ms, "BTCUSDT", "1m", 1.0, 1.0, 1.0, 1.0, 1.0, 1, True, 1.0, 1.0)
+    worker._deliver(KlineEvent(open_ms + 5_000, closed))
+    assert (worker._feed.refused, worker._feed.has_closed) == (1, False)
+    worker._deliver(KlineEvent(open_ms + MINUTE, closed))
+    assert worker._feed.has_closed
+    worker._deliver(BookTicker(now_ms + 10 * MINUTE, "BTCUSDT", 1.0, 2.0))
+    assert worker._board.refused == 1
+    worker._deliver(BookTicker(now_ms, "BTCUSDT", 1.0, 2.0))
+    assert worker._board.entry("BTCUSDT").bid == 1.0

@@ -37,7 +37,7 @@ VALUES = {
     "quote_volume": "q",
     "taker_buy_volume": "V",
 }
-OF_MESSAGES = {"malformed_message", "unknown_event", "unasked_stream"}
+OF_MESSAGES = {"malformed_message", "unknown_event", "unasked_stream", "wrong_symbol"}
 MALTREATED = settings(max_examples=60, deadline=None, derandomize=True)
 
 

@@ -9,8 +9,9 @@ from math import inf
 import pytest
 
 from aione.errors import IllegalTransition
-from aione.venue.session import STREAMS_A_MESSAGE, Session
-from aione.venue.session_parts import Close, Connect, End, Phase, Rotate, Send, Verdict, verdict
+from aione.venue.session import ROTATE_AGAIN_S, Session
+from aione.venue.session_parts import HOLD_S, Close, Connect, End, Phase, Rotate, Send, Verdict, verdict
+from aione.venue.stream_control import STREAMS_A_MESSAGE
 from aione.venue.stream_track import StreamState
 from config.models import VenueParams
 
@@ -44,11 +45,21 @@ def opened(*args, now_s=0.0, **kwargs):
     return session
 
 
-def push(stream="btcusdt@kline_1m"):
-    symbol = stream.partition("@")[0].upper()
+def push(stream="btcusdt@kline_1m", symbol=None):
+    symbol = symbol or stream.partition("@")[0].upper()
     bar = {"t": 60_000, "s": symbol, "i": "1m", "o": "1", "h": "1", "l": "1", "c": "1", "v": "1", "q": "1", "V": "1",
            "n": 1, "x": False}  # fmt: skip
     return json.dumps({"stream": stream, "data": {"e": "kline", "E": 60_001, "s": symbol, "k": bar}}).encode()
+
+
+def quote(stream, symbol=None):
+    symbol = symbol or stream.partition("@")[0].upper()
+    return json.dumps({"stream": stream, "data": {"e": "bookTicker", "E": 1, "s": symbol, "b": "1", "a": "2"}}).encode()
+
+
+def marks(stream, symbol="BTCUSDT"):
+    row = {"e": "markPriceUpdate", "E": 1, "s": symbol, "p": "1", "r": "0"}
+    return json.dumps({"stream": stream, "data": [row]}).encode()
 
 
 def sent(session):
@@ -191,7 +202,7 @@ def test_a_reply_to_nobody_is_ignored():
 
 
 def test_a_connection_that_delivers_nothing_is_dropped_and_its_streams_are_unproven():
-    session = opened()
+    session = opened(["btcusdt@kline_1m", "ethusdt@kline_1m"])
     sent(session)
     session.received(b'{"result":null,"id":1}', 0.1)
     session.tick(15.0)
@@ -200,12 +211,12 @@ def test_a_connection_that_delivers_nothing_is_dropped_and_its_streams_are_unpro
     (close,) = session.commands()
     assert isinstance(close, Close)
     assert close.abort
-    assert only(session) is StreamState.UNPROVEN
+    assert session.states() == {"unproven": 2}
     assert session.counts.errors["connection_stale"] == 1
 
 
 def test_control_replies_do_not_keep_a_silent_connection():
-    session = opened()
+    session = opened(["btcusdt@kline_1m", "ethusdt@kline_1m"])
     sent(session)
     for second in range(1, 17):
         session.received(b'{"result":null,"id":1}', float(second))
@@ -221,6 +232,174 @@ def test_a_connection_without_streams_is_not_expected_to_speak():
     session.want(["a@kline_1m"], 100.0)
     session.tick(110.0)
     assert session.phase is Phase.OPEN
+
+
+def played(session, until_s, talk, step_s=1.0):
+    """Let a session live for so long; ``talk(stream, now_s)`` says whether a stream delivers in this second."""
+    asked, now_s = 0, 0.0
+    while now_s < until_s:
+        now_s += step_s
+        for command in session.commands():
+            asked += isinstance(command, Send)
+            if isinstance(command, Close):
+                session.closed(End(command.reason), now_s)
+            elif isinstance(command, Connect):
+                session.connected(now_s)
+        for stream in session.streams:
+            if session.phase is Phase.OPEN and talk(stream, now_s):
+                session.received(push(stream) if "kline" in stream else quote(stream), now_s)
+        session.tick(now_s)
+    return asked
+
+
+QUIET = VenueParams(stale_after_s=15.0).model_dump()
+
+
+@pytest.mark.parametrize("every_s", [30, 60, 170])
+def test_a_quiet_symbol_alone_on_its_connection_is_left_in_peace(every_s):
+    session = opened(["quiet@bookTicker"], **QUIET)
+    played(session, 3600, lambda _, now_s: now_s % every_s == 0)
+    assert session.counts.connections == 1
+    assert session.counts.errors == {}
+    assert only(session) is StreamState.PROVEN
+
+
+def test_two_quiet_symbols_are_found_out_to_be_quiet():
+    session = opened(["one@bookTicker", "two@bookTicker"], **QUIET)
+    played(session, 3600, lambda stream, now_s: now_s % 90 == (0 if stream == "one@bookTicker" else 37))
+    assert session.counts.connections <= 4, "before anything is known of them, two are taken for busy"
+    assert session.counts.errors["connection_stale"] <= 3
+
+
+def test_a_symbol_alone_that_never_delivers_costs_few_connections_and_is_unproven():
+    session = opened(["dead@kline_1m"], **QUIET)
+    played(session, 3600, lambda _stream, _now_s: False)
+    assert 2 <= session.counts.connections <= 10
+    assert only(session) is StreamState.UNPROVEN
+
+
+def test_a_busy_connection_of_one_stream_is_dropped_as_soon_as_one_of_many():
+    for stream in ("busy@kline_1m", "!markPrice@arr@1s"):
+        session = opened([stream], **QUIET)
+        for second in range(1, 61):
+            session.received(push(stream) if stream[0] != "!" else marks(stream), float(second))
+            session.tick(float(second))
+        session.tick(75.0)
+        assert session.phase is Phase.OPEN
+        session.tick(76.5)
+        assert session.phase is Phase.CLOSING
+
+
+def test_silence_of_connection_after_connection_is_met_with_more_and_more_patience():
+    session = opened(["one@kline_1m", "two@kline_1m"], **QUIET)
+    moments = []
+    for second in range(1, 1000):
+        session.tick(float(second))
+        for command in session.commands():
+            if isinstance(command, Close):
+                moments.append(second)
+                session.closed(End(command.reason), float(second))
+                session.tick(session.wake_at_s)
+                session.connected(float(second))
+    waits = [after - before for before, after in pairwise([0, *moments])]
+    assert waits[:4] == [pytest.approx(wait, abs=2) for wait in (16, 31, 61, 121)]
+    assert set(waits[4:]) <= {120, 121, 122}, "never longer than eight times"
+    session.received(push("one@kline_1m"), 1000.0)
+    assert session._rhythm.drops == 0
+
+
+def test_what_another_set_of_streams_was_used_to_is_forgotten():
+    session = opened(["busy@bookTicker", "quiet@bookTicker"], **QUIET)
+    for second in range(1, 61):
+        session.received(quote("busy@bookTicker"), float(second))
+        session.tick(float(second))
+    session.want(["quiet@bookTicker"], 60.0)
+    session.tick(90.0)
+    assert session.phase is Phase.OPEN
+
+
+def test_a_quiet_book_beside_a_busy_one_is_not_stale_and_hardly_asked_for_again():
+    session = opened(["busy@bookTicker", "quiet@bookTicker"], **QUIET)
+    states = set()
+
+    def talk(stream, now_s):
+        states.add(session.tracks["quiet@bookTicker"].state)
+        return stream == "busy@bookTicker" or now_s % 300 == 150
+
+    asked = played(session, 7200, talk)
+    assert StreamState.STALE not in states
+    assert session.counts.resubscribed <= 3, "only before its first push"
+    assert asked <= 7
+
+
+# ── Whose events ──
+
+
+@pytest.mark.parametrize(
+    ("stream", "payload"),
+    [
+        ("btcusdt@kline_1m", push("btcusdt@kline_1m", "ETHUSDT")),
+        ("btcusdt@kline_1m", push("btcusdt@kline_1m", "btcusdt")),
+        ("btcusdt@bookTicker", quote("btcusdt@bookTicker", "ETHUSDT")),
+        ("btcusdt@kline_1m", marks("btcusdt@kline_1m")),
+        ("!markPrice@arr@1s", push("!markPrice@arr@1s", "BTCUSDT")),
+    ],
+)
+def test_an_event_of_another_symbol_than_the_streams_is_refused_and_proves_nothing(stream, payload):
+    session = opened([stream])
+    assert session.received(payload, 1.0) is None
+    assert session.counts.errors == {"wrong_symbol": 1}
+    assert (session.counts.messages, session.last_data_s) == (0, None)
+    assert only(session) is StreamState.REQUESTED
+
+
+def test_a_stream_of_the_whole_market_carries_every_symbol():
+    session = opened(["!markPrice@arr@1s"])
+    assert [mark.symbol for mark in session.received(marks("!markPrice@arr@1s", "ETHUSDT"), 1.0)] == ["ETHUSDT"]
+    assert session.is_proven
+
+
+# ── Without a connection ──
+
+
+def test_a_stream_that_cannot_even_be_asked_for_is_unproven_in_time():
+    session = make(proof_within_s=8.0)
+    session.start(0.0)
+    session.judge(8.0)
+    assert only(session) is StreamState.WANTED
+    session.judge(8.1)
+    assert only(session) is StreamState.UNPROVEN
+    session.connected(20.0)
+    session.received(push(), 20.5)
+    assert session.is_proven
+
+
+def test_lost_streams_have_their_deadline_from_the_loss_on_however_often_it_connects():
+    session = opened(proof_within_s=8.0)
+    session.received(push(), 100.0)
+    session.closed(End("lost"), 101.0)
+    for second in range(102, 110):
+        session.judge(float(second))
+        assert only(session) in {StreamState.WANTED, StreamState.REQUESTED}
+        session.tick(session.wake_at_s)
+        session.connected(float(second))
+        session.closed(End("lost again"), second + 0.5)
+    session.judge(109.6)
+    assert only(session) is StreamState.UNPROVEN
+
+
+def test_a_new_connection_gives_silent_streams_their_whole_wait_again():
+    session = opened(["a@kline_1m", "b@kline_1m"], proof_within_s=8.0, stale_after_s=1e9)
+    session.received(push("a@kline_1m"), 0.5)
+    for second in range(1, 20):
+        session.received(push("a@kline_1m"), float(second))
+        session.tick(float(second))
+    session.closed(End("lost"), 20.0)
+    session.tick(session.wake_at_s)
+    session.connected(23.0)
+    sent(session)
+    session.tick(25.0)
+    assert session.counts.resubscribed == 0
 
 
 # ── Reconnecting ──
@@ -243,6 +422,22 @@ def test_waits_grow_until_data_comes_and_then_start_again():
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
     session.received(push(), now_s)
     assert drop(session, now_s) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("end", "least_s"),
+    [
+        (End("slow down", status=429, retry_after_s=33.0), 33.0),
+        (End("banned", status=418, retry_after_s=7200.0), 7200.0),
+        (End("slow down", status=429), HOLD_S[429]),
+        (End("banned", status=418), 120.0),
+        (End("firewall", status=403), 120.0),
+        (End("bad gateway", status=502), 0.0),
+        (End("away", status=503, retry_after_s=5.0), 5.0),
+    ],
+)
+def test_it_stays_away_as_long_as_the_exchange_wants(end, least_s):
+    assert least_s <= drop(opened(), 1.0, end) <= least_s + 0.5
 
 
 def test_the_wait_is_drawn_from_the_whole_range():
@@ -303,6 +498,27 @@ def test_before_its_life_is_over_it_asks_once_to_be_replaced():
     assert session.phase is Phase.OPEN
 
 
+def test_it_asks_again_to_be_replaced_for_as_long_as_it_is_not():
+    session = opened()
+    asked = []
+    for second in range(1, 5000):
+        session.received(push(), float(second))
+        session.tick(float(second))
+        asked += [second for command in session.commands() if isinstance(command, Rotate)]
+    assert asked == [3420, 3420 + ROTATE_AGAIN_S, 3420 + 2 * ROTATE_AGAIN_S]
+
+
+def test_a_silent_stream_is_asked_for_again_in_the_very_second_of_the_rotation():
+    session = opened(["a@kline_1m", "b@kline_1m"], proof_within_s=5.0, resubscribe_base_s=13.0, connection_life_s=20.0)
+    for second in range(1, 20):
+        assert session.counts.resubscribed == 0
+        session.commands()
+        session.received(push("a@kline_1m"), float(second))
+        session.tick(float(second))
+    assert any(isinstance(command, Rotate) for command in session.commands())
+    assert session.counts.resubscribed == 1, "unproven at 6 s, 13 s later both are due"
+
+
 def test_connections_do_not_rotate_all_at_once():
     def rotation(session):
         return session._rotate_at_s
@@ -333,6 +549,14 @@ def test_stopping_while_it_waits_or_connects_leaves_no_connection():
     connecting.stop()
     connecting.connected(1.0)
     assert isinstance(connecting.commands()[0], Close)
+
+
+def test_stopped_before_it_has_begun_it_never_begins():
+    session = make()
+    session.stop()
+    session.start(1.0)
+    assert session.phase is Phase.STOPPED
+    assert session.commands() == []
 
 
 def test_it_starts_once():

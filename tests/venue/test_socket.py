@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from aione.venue.session import Session
-from aione.venue.session_parts import Phase
+from aione.venue.session_parts import HOLD_S, End, Phase
 from aione.venue.socket import SessionSocket
 from aione.venue.stream_wire import KlineEvent
 from config.models import VenueParams
@@ -177,7 +177,7 @@ async def test_a_server_that_acknowledges_and_never_delivers_is_left(start):
         if number == 2:
             await connection.send(push())
 
-    params = PARAMS.model_copy(update={"stale_after_s": 0.3})
+    params = PARAMS.model_copy(update={"stale_after_s": 0.3, "stream_stale_after_s": 0.3})
     exchange, running = await start(script, params=params)
     await running.until(lambda: running.events)
     assert exchange.connections == 2
@@ -238,6 +238,80 @@ async def test_a_port_where_nobody_listens_is_tried_again():
     running = Running(f"ws://127.0.0.1:{port}/market/stream")
     await running.until(lambda: running.session.counts.reconnects >= 3)
     await running.end()
+
+
+async def test_an_address_that_swallows_everything_is_left_in_time(monkeypatch):
+    """The system alone tries for two minutes."""
+    monkeypatch.setattr("aione.venue.socket.CONNECT_WITHIN_S", 0.05)
+
+    async def never(_self, _url):
+        await asyncio.sleep(60.0)
+
+    monkeypatch.setattr(SessionSocket, "_dial", never)
+    running = Running("ws://127.0.0.1:1/market/stream")
+    await running.until(lambda: running.session.counts.reconnects >= 2)
+    assert running.session.last_end.message == "no connection within 0.05 s"
+    await running.end()
+
+
+async def test_a_server_that_takes_the_connection_and_says_nothing_is_left_in_time(monkeypatch):
+    monkeypatch.setattr("aione.venue.socket.CONNECT_WITHIN_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        running = Running(f"ws://127.0.0.1:{mute.getsockname()[1]}/market/stream")
+        await running.until(lambda: running.session.counts.reconnects >= 2)
+        await running.end()
+
+
+async def test_a_connection_that_stands_after_it_was_given_up_is_closed_and_not_taken_for_the_next():
+    class Transport:
+        def __init__(self):
+            self.closed = 0
+
+        def disconnect(self, *, graceful=True):
+            self.closed += not graceful
+
+    session = Session("ws://exchange/market/stream", PARAMS)
+    session.want([STREAM], 0.0)
+    session.start(0.0)
+    shell = SessionSocket(session, lambda _: None)
+    session.closed(End("no connection within 10 s"), 1.0)
+    late, good, second = Transport(), Transport(), Transport()
+    shell.on_ws_connected(late)
+    assert (late.closed, session.phase) == (1, Phase.WAITING)
+    session.tick(session.wake_at_s)
+    shell.on_ws_connected(good)
+    shell.on_ws_connected(second)
+    assert (good.closed, second.closed, session.phase) == (0, 1, Phase.OPEN)
+    shell.on_ws_disconnected(second)
+    assert session.phase is Phase.OPEN
+    shell.on_ws_disconnected(good)
+    assert session.phase is Phase.WAITING
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "asked_s"),
+    [
+        (429, {"Retry-After": "37"}, 37.0),
+        (418, {"Retry-After": "7200"}, 7200.0),
+        (503, {"Retry-After": "99999999"}, 3 * 86_400.0),
+        (429, {"Retry-After": "soon"}, None),
+        (418, {}, None),
+    ],
+)
+async def test_how_long_a_refusal_asks_us_to_stay_away_is_kept(status, headers, asked_s):
+    def refuse(connection, _request):
+        response = connection.respond(status, "no\n")
+        response.headers.update(headers)
+        return response
+
+    async with serve(lambda connection: connection.wait_closed(), "127.0.0.1", 0, process_request=refuse) as server:
+        running = Running(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/market/stream")
+        await running.until(lambda: running.session.last_end is not None)
+        end = running.session.last_end
+        assert (end.status, end.retry_after_s) == (status, asked_s)
+        waits_s = running.session.wake_at_s - asyncio.get_running_loop().time()
+        assert waits_s > (asked_s or HOLD_S[status]) - 5.0
+        await running.end()
 
 
 async def test_an_address_that_can_never_work_ends_the_run():
