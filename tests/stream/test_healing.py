@@ -54,7 +54,7 @@ class Exchange:
             return httpx.Response(200, json={"serverTime": self.now_ms})
         if self.fails:
             self.fails -= 1
-            return httpx.Response(503, text="unavailable")
+            return httpx.Response(502, text="unavailable")
         if query["symbol"] in self.delisted:
             return httpx.Response(400, json={"code": -1121, "msg": "Invalid symbol."})
         first, last = int(query["startTime"]), int(query["endTime"])

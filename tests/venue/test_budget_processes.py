@@ -36,7 +36,7 @@ from aione.venue.ledger_redis import RedisLedger
 from aione.venue.rest import BinanceRest
 from config.models import VenueParams
 
-url, redis_url, started_ms, started_s, speed, until_ms, first = json.loads(sys.argv[1])
+url, redis_url, started_ms, started_s, speed, until_ms, first, pause_s = json.loads(sys.argv[1])
 market = RealClock(speed=speed, _started_ms=started_ms, _started_s=started_s)
 
 
@@ -61,6 +61,7 @@ async def main():
                     done += 1
                 except RateLimited:
                     refused += 1
+                await asyncio.sleep(pause_s)
 
         await asyncio.gather(*(fetch(number) for number in range(first, first + 8)))
     await redis.aclose()
@@ -71,12 +72,12 @@ asyncio.run(main())
 """
 
 
-async def run_processes(count, sim, redis_url, until_ms, clock):
-    """Start processes and return what each printed."""
+async def run_processes(count, sim, redis_url, until_ms, clock, pause_s=0.0):
+    """Start processes of eight that fetch, each with a pause between two requests; return what each printed."""
     given = [sim.rest_url, redis_url, clock._started_ms, clock._started_s, clock.speed, until_ms]
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PROCESS, json.dumps([*given, number]),
+            sys.executable, "-c", PROCESS, json.dumps([*given, number, pause_s]),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )
         for number in range(count)
@@ -159,7 +160,7 @@ async def test_when_one_process_is_told_to_stop_all_of_them_do(redis, redis_url,
     async with SimServer(SyntheticMarket(6), clock=clock) as sim:
         sim.faults.add(FAULTS[kind])
         until_ms = clock.now_ms() + 7_000
-        running = asyncio.create_task(run_processes(2, sim, redis_url, until_ms, clock))
+        running = asyncio.create_task(run_processes(2, sim, redis_url, until_ms, clock, pause_s=1.0))
         while not any(status in {418, 429} for _, status in sim.rest.requests):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)  # what was under way arrives
