@@ -145,8 +145,9 @@ class DataChecks(ServiceChecks):
     async def _incidents(self) -> Sequence[Finding]:
         redis = await self._connect()
         try:
-            recent = await StateStore(redis).load_incidents(1000)
-            opened = await IncidentLog(redis).open(time.time_ns() // 1_000_000 - 60_000)
+            log = IncidentLog(redis)
+            recent = await log.recent(1000)
+            opened = await log.open(time.time_ns() // 1_000_000 - 60_000)
         finally:
             await redis.aclose()
         day_ms = 1000 * (time.time() - DAY_S)

@@ -22,19 +22,26 @@ class IncidentLog:
     def __init__(self, redis: aioredis.Redis) -> None:
         self._redis = redis
 
-    async def open(self, alive_since_ms: int) -> list[dict[str, Any]]:
-        """Return the incidents that are not over, the oldest first, of workers that spoke since (this machine's time).
+    async def open(self, alive_since_ms: int | None = None) -> list[dict[str, Any]]:
+        """Return the incidents that are not over, the oldest first; of workers that spoke since (this machine's time).
 
-        A worker that was killed can end none of its incidents; they are nobody's any more.
+        A worker that was killed can end none of its incidents; they are nobody's any more. Without a time they count.
         """
         with redis_errors("reading the open incidents"):
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hgetall(keys.open_incidents())
-                pipe.zrangebyscore(keys.stream_workers(), alive_since_ms, "+inf")
+                pipe.zrangebyscore(keys.stream_workers(), alive_since_ms or 0, "+inf")
                 held, alive = await pipe.execute()
         workers = {name.decode() for name in alive}
         found = [_decoded(raw, keys.open_incidents()) for raw in held.values()]
-        return sorted((one for one in found if one["worker"] in workers), key=lambda one: int(one["began_ms"]))
+        held_by = (one for one in found if alive_since_ms is None or one["worker"] in workers)
+        return sorted(held_by, key=lambda one: int(one["began_ms"]))
+
+    async def recent(self, count: int = 100) -> list[dict[str, Any]]:
+        """Return the newest incidents as they began or ended, newest first."""
+        with redis_errors("reading the incidents"):
+            rows: Any = await self._redis.xrevrange(keys.incidents(), count=count)
+        return [_decoded(fields[b"incident"], keys.incidents()) for _, fields in rows]
 
     async def untold(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the incidents that began or ended since people were last told, oldest first, and the place up to them.

@@ -159,17 +159,6 @@ class StateStore:
             fields: Any = await self._redis.hgetall(keys.stream_streams(worker))
         return {name.decode(): value.decode() for name, value in fields.items()}
 
-    async def load_incidents(self, count: int = 100) -> list[dict[str, Any]]:
-        """Return the newest incidents as they began or ended, newest first."""
-        with redis_errors("reading the incidents"):
-            entries: Any = await self._redis.xrevrange(keys.incidents(), count=count)
-        return [_decode(fields[b"incident"], keys.incidents()) for _, fields in entries]
-
-    async def load_open_incidents(self) -> list[dict[str, Any]]:
-        """Return the incidents that no worker has said to be over, the oldest first."""
-        found = await self._get_hash(keys.open_incidents(), None)
-        return sorted(found.values(), key=lambda incident: int(incident["began_ms"]))
-
     # ── JSON in Redis ──
 
     async def _get(self, key: str) -> Any:

@@ -17,6 +17,7 @@ import msgspec
 
 from aione.panel.bars import MINUTE_MS
 from aione.venue.stream_wire import BookTicker, DepthUpdate, MarkPrice
+from aione.venue.wire import number
 from aione.venue.wire_bars import MICROSECONDS_FROM
 
 SPREAD_SAMPLES: Final = 60
@@ -180,7 +181,7 @@ class BookBoard:
                 self.refused += 1
                 continue
             quote.mark_price = mark.mark_price
-            quote.funding_rate = _number(mark.funding_text)
+            quote.funding_rate = number(mark.funding_text)
             quote.marked_ms = mark.event_ms
             quote.event_ms = max(quote.event_ms, mark.event_ms)
             self._changed.add(mark.symbol)
@@ -247,15 +248,6 @@ def depth_near_mid(bids: Levels, asks: Levels) -> tuple[float, float] | None:
     ask_quote = sum((price * quantity for price, quantity in asks if price <= high), 0.0)
     is_sound = isfinite(bid_quote) and isfinite(ask_quote) and bid_quote >= 0.0 and ask_quote >= 0.0
     return (bid_quote, ask_quote) if is_sound else None
-
-
-def _number(text: str) -> float | None:
-    """Return the funding rate, None where the contract has none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if isfinite(value) else None
 
 
 __all__ = ["DEPTH_WINDOW_FRAC", "SPREAD_SAMPLES", "BookBoard", "BookEntry", "depth_near_mid"]

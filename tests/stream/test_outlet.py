@@ -16,6 +16,7 @@ from aione.metrics import Metrics, Sample, push
 from aione.panel.bars import BAR_RECORD
 from aione.prefilter import PrefilterResult
 from aione.store import keys
+from aione.store.incident_log import IncidentLog
 from aione.store.rings import BarRings
 from aione.store.state import StateStore
 from aione.stream import outlet as module
@@ -100,39 +101,39 @@ async def test_the_list_of_workers_loses_who_was_silent_for_a_minute(outlet, red
 # ── Incidents ──
 
 
-async def test_an_incident_stands_open_until_it_has_ended_and_both_are_on_record(outlet, state):
+async def test_an_incident_stands_open_until_it_has_ended_and_both_are_on_record(outlet, redis):
     incident = Incident("stream_stale", NOW, {"btcusdt@kline_1m": None})
     await outlet.tell("w", [incident])
     begun = {**incident.to_dict(), "worker": "w"}
     assert begun["ended_ms"] is None
-    assert await state.load_open_incidents() == [begun]
+    assert await IncidentLog(redis).open() == [begun]
     incident.ended_ms = NOW + 9
     await outlet.tell("w", [incident])
-    assert await state.load_open_incidents() == []
-    assert await state.load_incidents() == [{**begun, "ended_ms": NOW + 9}, begun]
+    assert await IncidentLog(redis).open() == []
+    assert await IncidentLog(redis).recent() == [{**begun, "ended_ms": NOW + 9}, begun]
 
 
-async def test_incidents_of_different_workers_and_kinds_are_apart(outlet, state):
+async def test_incidents_of_different_workers_and_kinds_are_apart(outlet, redis):
     told = [("v", "stream_stale"), ("w", "stream_stale"), ("w", "redis_away")]
     for at, (worker, kind) in enumerate(told):
         await outlet.tell(worker, [Incident(kind, NOW - at)])
-    opened = await state.load_open_incidents()
+    opened = await IncidentLog(redis).open()
     assert [(one["worker"], one["kind"]) for one in opened] == told[::-1], "the oldest first"
     await outlet.tell("w", [Incident("stream_stale", NOW - 1, ended_ms=NOW)])
-    assert [(one["worker"], one["kind"]) for one in await state.load_open_incidents()] == [told[2], told[0]]
+    assert [(one["worker"], one["kind"]) for one in await IncidentLog(redis).open()] == [told[2], told[0]]
 
 
-async def test_incidents_are_recorded_in_the_order_given(outlet, state):
+async def test_incidents_are_recorded_in_the_order_given(outlet, redis):
     ended = Incident("bars_behind", NOW, {"AUSDT": None}, NOW + 1)
     await outlet.tell("w", [ended, Incident("bars_behind", NOW + 2, {"BUSDT": None})])
-    assert [one["began_ms"] for one in await state.load_incidents()] == [NOW + 2, NOW]
-    assert [one["began_ms"] for one in await state.load_open_incidents()] == [NOW + 2], "it has begun again"
+    assert [one["began_ms"] for one in await IncidentLog(redis).recent()] == [NOW + 2, NOW]
+    assert [one["began_ms"] for one in await IncidentLog(redis).open()] == [NOW + 2], "it has begun again"
 
 
-async def test_the_record_of_incidents_is_bounded(outlet, state, monkeypatch):
+async def test_the_record_of_incidents_is_bounded(outlet, redis, monkeypatch):
     monkeypatch.setattr(module, "INCIDENTS_KEPT", 100)
     await outlet.tell("w", [Incident("clock_skew", NOW + at, ended_ms=NOW) for at in range(450)])
-    kept = await state.load_incidents(1000)
+    kept = await IncidentLog(redis).recent(1000)
     assert 100 <= len(kept) <= 250, "Redis cuts whole nodes of its own"
     assert kept[0]["began_ms"] == NOW + 449, "the oldest go"
 

@@ -20,6 +20,7 @@ from aione.panel.bars import BAR_RECORD, Finality
 from aione.store import keys
 from aione.store.archive import BarArchive
 from aione.store.archiver import Archiver
+from aione.store.incident_log import IncidentLog
 from aione.store.rings import BarRings, MemoryRings
 from aione.store.state import StateStore
 from aione.store.tiers import TieredRings
@@ -84,7 +85,7 @@ class Desk:
 
     async def told(self):
         """Return (kind, whether it had ended, names) of each incident on record, the oldest first."""
-        entries = await self.state.load_incidents(1000)
+        entries = await IncidentLog(self.redis).recent(1000)
         return [(one["kind"], one["ended_ms"] is not None, one["names"]) for one in entries[::-1]]
 
 
@@ -325,11 +326,11 @@ async def test_what_lasts_is_one_incident_and_not_one_a_second(desk):
     for _ in range(4):
         await one.second()
     assert await one.told() == [("bars_behind", False, ["A"])]
-    opened = await one.state.load_open_incidents()
+    opened = await IncidentLog(one.redis).open()
     assert [incident["kind"] for incident in opened] == ["bars_behind"]
     one.reporter.healed(HealReport())
     await one.second()
-    assert await one.state.load_open_incidents() == []
+    assert await IncidentLog(one.redis).open() == []
     assert one.metrics.value("aione_incidents_total", kind="bars_behind") == 1
 
 
@@ -356,7 +357,7 @@ async def test_what_began_and_ended_while_redis_was_away_is_told_as_both_and_in_
     assert await one.told() == [
         ("bars_behind", False, ["A"]), ("bars_behind", True, ["A", "B"]), ("bars_corrected", False, ["1 bars"]),
     ]  # fmt: skip
-    assert [incident["kind"] for incident in await one.state.load_open_incidents()] == ["bars_corrected"]
+    assert [incident["kind"] for incident in await IncidentLog(one.redis).open()] == ["bars_corrected"]
     await one.reporter.report()
     assert len(await one.told()) == 3, "what was told is not told again"
 

