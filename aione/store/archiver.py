@@ -45,7 +45,8 @@ class Archiver:
 
     Notes
     -----
-    One archiver writes a directory at a time, whoever locks it first; another's `run_once` does nothing.
+    One archiver at a time writes a directory's bars of a timeframe, whoever locks them first; another's `run_once` does
+    nothing.
     """
 
     name = "archiving bars"
@@ -95,10 +96,12 @@ class Archiver:
             self._remember(fresh, end_ms)
 
     def _write(self, fresh: Mapping[str, Records]) -> int:
-        with _locked(self._archive.directory) as is_ours:
+        with _locked(self._archive.directory, self.timeframe) as is_ours:
             self.is_passive = not is_ours
+            if not is_ours:
+                return 0
             try:
-                return self._archive.write(self.timeframe, fresh) if is_ours else 0
+                return self._archive.write(self.timeframe, fresh)
             finally:
                 give_back()
 
@@ -120,11 +123,11 @@ class Archiver:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[bool]:
-    """Hold the directory's lock while the block runs; False where somebody else does."""
+def _locked(directory: Path, timeframe: str) -> Iterator[bool]:
+    """Hold the lock of a timeframe's bars while the block runs; False where somebody else does."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / LOCK).open("a")
+        lock = (directory / f"{LOCK}-{timeframe}").open("a")
     except OSError as error:
         raise ServiceUnavailable(f"the archive {directory} cannot be written: {error}") from error
     with lock:

@@ -12,9 +12,10 @@ import sys
 
 def give_back() -> None:
     """Let the C library and Arrow return what is free; does nothing where they cannot. Some milliseconds."""
-    arrow = sys.modules.get("pyarrow")
-    if arrow is not None:
-        arrow.default_memory_pool().release_unused()
+    if "pyarrow" in sys.modules:
+        import pyarrow as pa  # noqa: PLC0415  # half a second: only where it is there; another thread may be importing it
+
+        pa.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if trim is not None:
         trim(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,12 +48,45 @@ async def test_a_second_archiver_of_a_directory_is_passive(tmp_path):
     rings, archive = MemoryRings(), BarArchive(tmp_path)
     await rings.write({"AUSDT": bars(0, 5)})
     archiver = Archiver(rings, archive, 600.0)
-    with _locked(tmp_path) as is_ours:
+    with _locked(tmp_path, "1m") as is_ours:
         assert is_ours
         await archiver.run_once(["AUSDT"], MIDNIGHT + 5 * MINUTE_MS)
         assert (archiver.is_passive, archiver.written) == (True, 0)
     await archiver.run_once(["AUSDT"], MIDNIGHT + 5 * MINUTE_MS)
     assert (archiver.is_passive, archiver.written) == (False, 5)
+
+
+BOTH = """
+import asyncio, sys
+from pathlib import Path
+import numpy as np
+from aione.panel.bars import BAR_RECORD, DAY_MS
+from aione.store.archive import BarArchive
+from aione.store.archiver import Archiver
+from aione.store.rings import MemoryRings
+
+MIDNIGHT = 1_779_235_200_000
+
+async def main():
+    archive, archivers = BarArchive(Path(sys.argv[1])), []
+    for timeframe in ("1m", "1d"):
+        rings, rows = MemoryRings(timeframe), np.ones(1, BAR_RECORD)
+        rows["open_time_ms"], rows["finality"], rows["reserved"] = MIDNIGHT, 3, 0
+        await rings.write({"AUSDT": rows})
+        archivers.append(Archiver(rings, archive, 600.0))
+    await asyncio.gather(*(one.run_once(["AUSDT"], MIDNIGHT + DAY_MS) for one in archivers))
+    print([(one.timeframe, one.written, one.is_passive) for one in archivers])
+
+asyncio.run(main())
+"""
+
+
+def test_minutes_and_days_are_archived_at_once_by_a_process_that_has_not_yet_loaded_arrow(tmp_path):
+    for number in range(3):
+        ended = subprocess.run(
+            [sys.executable, "-c", BOTH, str(tmp_path / str(number))], capture_output=True, text=True, check=False
+        )
+        assert ended.stdout.strip() == "[('1m', 1, False), ('1d', 1, False)]", ended.stderr
 
 
 async def test_a_write_that_fails_is_told_until_one_succeeds(tmp_path, monkeypatch):
