@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 ifneq ($(strip $(CYCLES)),)
-ARGS += --cycles $(CYCLES)
+override ARGS += --cycles $(CYCLES)
 endif
 ifneq ($(strip $(LIVE)),)
 MARKET := --live

@@ -12,6 +12,7 @@ from aione.metrics import Metrics
 from aione.run.home import data_directory, home_directory, read_addresses
 from aione.run.prefect_api import request_run, wait_for_run
 from aione.store.connect import connect
+from aione.store.memory import stay_small
 from aione.store.unified import UnifiedDataStore
 from aione.stream import StreamWorker
 from aione.stream.open_interest import OpenInterestPoller
@@ -27,6 +28,7 @@ RESCAN_TIMEOUT_S = 180.0
 
 def run_stream(settings: Settings, redis_url: str, shard: Shard) -> None:
     """Run a stream worker until it is told to end."""
+    stay_small()
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_stream(settings, redis_url, shard))
 
