@@ -16,6 +16,7 @@ from aione.stream.symbols import Wanted
 SETTLE_MINUTES = 3
 CHECK_AT_MS = 40_000
 EMPTIED_FOR_S = 10.0
+HEALS_WITHIN_S = 20.0
 ANY_KLINE = "*@kline_1m"
 
 
@@ -73,6 +74,7 @@ def draw_one(dice, symbols):
         "redis_emptied": {},
         "kill": {"after_s": dice.choice([0.0, short_s, long_s])},
         "restart": {"after_s": dice.choice([0.0, short_s])},
+        "away": {"after_s": dice.choice([700.0, 900.0]), "keep_frac": dice.choice([0.0, 0.5])},
         "leave": {"symbol": symbol, "for_s": long_s},
     }
     kind = dice.choice(sorted(kinds))
@@ -125,6 +127,11 @@ async def play(plane, step):
     elif step.kind in {"kill", "restart"}:
         async with plane.one_at_a_time:
             await plane.restart(is_killed=step.kind == "kill", after_s=step.numbers["after_s"])
+    elif step.kind == "away":  # so long that what REST does not tell of could be taken for absent
+        async with plane.one_at_a_time:
+            await plane.restart(is_killed=True, after_s=step.numbers["after_s"])
+            plane.exchange.break_it(broken.Partial(keep_frac=step.numbers["keep_frac"], count=2 * len(plane.symbols)))
+            await asyncio.sleep(HEALS_WITHIN_S)
     elif step.kind == "leave":
         before = plane.shared.wanted
         left = tuple(symbol for symbol in before.symbols if symbol != step.numbers["symbol"])
