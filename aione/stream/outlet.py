@@ -69,10 +69,13 @@ class RedisOutlet:
         return await read_wanted(self._state, self._trades)
 
     async def save_forming(self, records: Mapping[str, bytes]) -> None:
-        """Store forming bars."""
+        """Store forming bars; all of them are forgotten a minute after the last one of any worker."""
         if records:
             with redis_errors("writing forming bars"):
-                await self._redis.hset(keys.forming_bars(), mapping=dict(records.items()))
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    pipe.hset(keys.forming_bars(), mapping=dict(records.items()))
+                    pipe.expire(keys.forming_bars(), STATUS_TTL_S)
+                    await pipe.execute()
 
     async def save_book(self, entries: Mapping[str, BookEntry]) -> None:
         """Store what is known of the order books."""

@@ -173,6 +173,7 @@ async def test_a_forming_bar_is_one_record_and_the_later_push_stands(outlet, red
     assert {name: np.frombuffer(raw, BAR_RECORD)["close"].tolist() for name, raw in held.items()} == {
         b"AUSDT": [3.0], b"BUSDT": [2.0],
     }  # fmt: skip
+    assert 0 < await redis.ttl(keys.forming_bars()) <= module.STATUS_TTL_S
 
 
 async def test_a_symbol_that_is_forgotten_leaves_its_bars_and_nothing_else(outlet, redis):
