@@ -35,6 +35,9 @@ from aione.venue.socket import Deliver, SessionSocket
 
 ADDRESS: Final = "127.0.0.1"
 URL: Final = "ws://exchange"
+LEAST_STEP_S: Final = 1e-6
+"""A timer fires when it is a nanosecond off; who then looks at the clock and waits for that nanosecond would do so for
+ever, were time to pass by less than a clock can show."""
 _TEXT, _PING = 0x1, 0x9
 
 # ── Time ──
@@ -69,7 +72,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def _advance(self, seconds: float) -> None:
-        self._now_s += seconds
+        self._now_s += max(seconds, LEAST_STEP_S)
 
 
 @dataclass(frozen=True, slots=True)

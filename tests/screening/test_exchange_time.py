@@ -16,7 +16,7 @@ from aione.panel import MINUTE_MS
 from aione.publish.publisher import Publisher
 from aione.screening.refresh import find_candidates, screen_candidates
 from aione.screening.runtime import Runtime
-from aione.sim.memory import LoopClock, MemoryExchange, MemoryTransport
+from aione.sim.memory import LEAST_STEP_S, LoopClock, MemoryExchange, MemoryTransport
 from aione.sim.options import SimOptions
 from aione.sim.table import TableMarket
 from aione.store import keys
@@ -62,7 +62,7 @@ class ExchangeLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def _pass(self, seconds):
-        self._now_s += seconds
+        self._now_s += max(seconds, LEAST_STEP_S)
 
 
 @pytest.fixture(scope="module")
