@@ -36,8 +36,8 @@ from aione.venue.socket import Deliver, SessionSocket
 ADDRESS: Final = "127.0.0.1"
 URL: Final = "ws://exchange"
 LEAST_STEP_S: Final = 1e-6
-"""A timer fires when it is a nanosecond off; who then looks at the clock and waits for that nanosecond would do so for
-ever, were time to pass by less than a clock can show."""
+"""A timer may fire a nanosecond early. Who then looks at the clock and waits for that nanosecond, in turns with another
+such, gets there only if time moves on by more."""
 _TEXT, _PING = 0x1, 0x9
 
 # ── Time ──

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import time
@@ -96,20 +95,6 @@ def test_to_wait_for_what_nobody_will_do_is_an_error_and_not_for_ever():
 
     with pytest.raises(InvalidInput, match="nobody will ever do anything again"):
         virtually(scenario)
-
-
-@pytest.mark.timeout(20)
-def test_who_waits_for_less_than_a_clock_can_show_gets_there():
-    async def scenario():
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(1_000.0)
-        due_s = loop.time() + 1.2e-13
-        while loop.time() < due_s:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due_s - loop.time()):
-                    await asyncio.Event().wait()
-
-    assert virtually(scenario)[1] == pytest.approx(1_000.0)
 
 
 def test_what_is_there_already_is_served_before_time_passes():
