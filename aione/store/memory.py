@@ -1,6 +1,6 @@
 """Keeping a long process small: memory that was needed for a moment goes back to the system.
 
-The allocators keep what was freed, in case it is needed again soon. Archiving a day of 500 symbols needs 250 MB for two
+The allocators keep what was freed, in case it is needed again soon. Archiving a day of 500 symbols needs 300 MB for two
 seconds every ten minutes; kept, and scattered over the arenas of several threads, it would be most of what a stream
 worker occupies, and would grow for hours.
 """
