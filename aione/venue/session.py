@@ -119,11 +119,6 @@ class Session:
         """Return the names of the streams in a state."""
         return [name for name, track in self._tracks.items() if track.state is state]
 
-    @property
-    def has_commands(self) -> bool:
-        """Return whether `commands` has anything to carry out."""
-        return bool(self._commands)
-
     def commands(self) -> list[Command]:
         """Return what is to be carried out, in order, and forget it."""
         commands, self._commands = self._commands, []
