@@ -95,6 +95,10 @@ class BarPanel:
         """Return the last ``bars`` bars (copies)."""
         return self._columns(slice(max(0, len(self.open_time_ms) - bars), None))
 
+    def window(self, stop: int, bars: int) -> BarPanel:
+        """Return the last ``bars`` of the first ``stop`` bars (copies), fewer where there are not so many."""
+        return self._columns(slice(max(0, stop - bars), stop))
+
     def take(self, symbols: Sequence[str]) -> BarPanel:
         """Return these symbols in this order; `InvalidInput` names one that the panel lacks."""
         at = {symbol: row for row, symbol in enumerate(self.symbols)}

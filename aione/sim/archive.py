@@ -82,10 +82,11 @@ class Recording:
         return self.bars.get(INTERVALS["1m"], empty_bars())
 
 
-def read_directory(directory: str | Path) -> dict[str, Recording]:
+def read_directory(directory: str | Path, *, fill: bool = True) -> dict[str, Recording]:
     """Read every recording of a directory that has 1m bars, by symbol in alphabetical order.
 
-    Fields that a file lacks are filled by `fill_unknown`. Files of other names are left alone.
+    Fields that a file lacks are filled by `fill_unknown`, or with ``fill`` off left NaN (a count -1). Files of other
+    names are left alone.
 
     Raises
     ------
@@ -100,7 +101,10 @@ def read_directory(directory: str | Path) -> dict[str, Recording]:
     for path in sorted(folder.iterdir()):
         _read_file(path, found, parts)
     for (symbol, interval_ms), tables in parts.items():
-        found[symbol].bars[interval_ms] = _joined(tables)
+        bars = _joined(tables)
+        if fill:
+            fill_unknown(bars)
+        found[symbol].bars[interval_ms] = bars
     with_minutes = {symbol: found[symbol] for symbol in sorted(found) if len(found[symbol].minutes)}
     if not with_minutes:
         raise InvalidInput(f"no 1m bars in {folder}; expected files such as {EXPECTED}")
@@ -195,7 +199,7 @@ def _read_csv(path: Path) -> pa.Table:
 
 
 def _bars(table: pa.Table, path: Path) -> Bars:
-    """Return the rows of a table as SIM_BAR, checked; what the table lacks is NaN (-1 for the count), then filled."""
+    """Return the rows of a table as SIM_BAR, checked; what the table lacks is NaN (-1 for the count)."""
     out = np.empty(table.num_rows, dtype=SIM_BAR)
     out["open_time_ms"] = _epoch_ms(table, path)
     for name in ("open", "high", "low", "close", "volume"):
@@ -204,7 +208,6 @@ def _bars(table: pa.Table, path: Path) -> Bars:
         out[name] = _column(table, name, path) if name in table.column_names else np.nan
     out["trade_count"] = _column(table, "count", path) if "count" in table.column_names else -1
     _check(out, path)
-    fill_unknown(out)
     return out
 
 

@@ -1,0 +1,1 @@
+"""The audit bus: what was decided, when, of which symbol and why."""

@@ -1,0 +1,1 @@
+"""Dynamic thresholds: YAML rules that move thresholds with the state of the market."""
