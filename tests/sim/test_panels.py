@@ -32,4 +32,4 @@ def test_what_the_recordings_lack_is_unknown(recordings):
     assert np.isnan(minutes.trade_count).all()
     np.testing.assert_array_equal(minutes.quote_volume, minutes.close * minutes.volume)
     assert days.interval_ms == DAY_MS
-    assert days.valid.any(axis=1).sum() == 15
+    assert days.valid.any(axis=1).sum() == 14
