@@ -5,27 +5,27 @@
 3. Open interest, then depth, cost a request a symbol: they are asked only for what is left.
 4. ATR and completeness come from the rings, which a preload has filled before.
 5. The result is ranked, saved and journaled; a refresh that fails changes nothing.
+6. Symbols that are new to us are asked for the past hour of their open interest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from aione.errors import RequestRejected, VenueError
+from aione.errors import VenueError
 from aione.indicators.readings import compute_readings
 from aione.metrics import Sample, push
 from aione.panel import MINUTE_MS
 from aione.prefilter import Prefilter, PrefilterResult
+from aione.screening.asking import ask_each
 from aione.screening.context import ContextSample, save_context
+from aione.screening.interest import seed_open_interest
 from aione.screening.runtime import Runtime
 from aione.venue.universe import Universe, select_universe
 from aione.venue.wire import BookTicker, Depth, PremiumIndex, number
-
-T = TypeVar("T")
 
 DEPTH_WINDOW_FRAC = 0.005
 DEPTH_LIMIT = 50
@@ -106,10 +106,10 @@ async def screen_candidates(runtime: Runtime, found: Candidates) -> PrefilterRes
     started = time.perf_counter()
     settings = runtime.settings
     chain = found.chain
-    contracts = await _each(found.symbols, runtime.rest.open_interest, settings.OI_SEMAPHORE)
+    contracts = await ask_each(found.symbols, runtime.rest.open_interest, settings.OI_SEMAPHORE)
     interest = {s: contracts[s].open_interest * found.mark_price[s] for s in contracts if s in found.mark_price}
     left = chain.apply_open_interest(interest)
-    sides = await _each(left, lambda symbol: _depth(runtime, symbol), settings.DEPTH_SEMAPHORE)
+    sides = await ask_each(left, lambda symbol: _depth(runtime, symbol), settings.DEPTH_SEMAPHORE)
     left = chain.apply_depth({symbol: min(both) for symbol, both in sides.items()})
     now_ms = runtime.now_ms()
     end_ms = now_ms // MINUTE_MS * MINUTE_MS - MINUTE_MS
@@ -130,6 +130,7 @@ async def screen_candidates(runtime: Runtime, found: Candidates) -> PrefilterRes
             {symbol: ask for symbol, (_, ask) in sides.items()},
         ),
     )
+    await seed_open_interest(runtime, result.symbols, contracts)
     await push(
         runtime.redis,
         [
@@ -138,20 +139,6 @@ async def screen_candidates(runtime: Runtime, found: Candidates) -> PrefilterRes
         ],
     )
     return result
-
-
-async def _each(symbols: Sequence[str], ask: Callable[[str], Awaitable[T]], at_once: int) -> dict[str, T]:
-    """Ask for each symbol, a bounded number at once; a symbol that the exchange refuses is left out."""
-    gate = asyncio.Semaphore(at_once)
-
-    async def one(symbol: str) -> tuple[str, T] | None:
-        async with gate:
-            try:
-                return symbol, await ask(symbol)
-            except RequestRejected:
-                return None  # delisted since exchangeInfo: the chain drops it as unknown
-
-    return dict(pair for pair in await asyncio.gather(*map(one, symbols)) if pair is not None)
 
 
 async def _depth(runtime: Runtime, symbol: str) -> tuple[float, float]:
