@@ -6,7 +6,6 @@ An error of ours is one line on standard error and exit status 2; only a defect 
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from dotenv import load_dotenv
 
+from aione import cli_look
 from aione.errors import AioneError, InvalidInput
+from aione.run.home import running_addresses
 from config.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def stream(
     from aione.run.parts import run_stream  # noqa: PLC0415  # --help stays fast
     from aione.stream.shard import Shard  # noqa: PLC0415
 
-    run_stream(load_settings(), _redis_url(), Shard.parse(shard))
+    run_stream(load_settings(), running_addresses()["REDIS_URL"], Shard.parse(shard))
 
 
 @app.command()
@@ -114,7 +115,7 @@ def ui(*, once: Annotated[bool, typer.Option("--once", help="Print the table onc
     """Show the market in this terminal, from the snapshot and its updates."""
     from aione.ui.terminal import run_terminal  # noqa: PLC0415  # --help stays fast
 
-    asyncio.run(run_terminal(_redis_url(), load_settings(), once=once))
+    asyncio.run(run_terminal(running_addresses()["REDIS_URL"], load_settings(), once=once))
 
 
 @app.command()
@@ -129,52 +130,15 @@ def rescan(
     run_rescan(symbols or [], is_forced=force)
 
 
-@app.command()
-def universe(
-    *,
-    at: Annotated[str | None, typer.Option(help="A past moment, such as 2026-11-22T10:00:00Z; now without it")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Say of this contract whether it is tradable, and why not")] = None,
-    changes: Annotated[int, typer.Option(min=0, help="Show what the last refreshes changed")] = 0,
-    json: Json = False,
-) -> None:
-    """Show which contracts are tradable, now or at any past minute, and why the others are not."""
-    from aione.run.market import parse_moment  # noqa: PLC0415  # --help stays fast
-    from aione.run.universe import Question, answer, as_json, as_text  # noqa: PLC0415
-
-    question = Question(None if at is None else parse_moment(at), symbol, changes)
-    facts = asyncio.run(answer(_redis_url(), question))
-    print(as_json(facts) if json else as_text(facts))  # noqa: T201  # the command's answer
-
-
-@app.command()
-def doctor(
-    *,
-    streams: Annotated[bool, typer.Option("--streams", help="Name every stream with its state")] = False,
-    json: Json = False,
-) -> None:
-    """Look at every part of the running system: each is ok, or says what to do. Status 1 when something fails."""
-    import orjson  # noqa: PLC0415  # --help stays fast
-
-    from aione.run.checks import Checks  # noqa: PLC0415
-    from aione.run.doctor import Health, as_facts, as_text, examine, worst  # noqa: PLC0415
-    from aione.run.home import data_directory  # noqa: PLC0415
-
-    addresses = _addresses()
-    settings = load_settings(environ={**addresses, **os.environ})
-    prefect_url = addresses.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    checks = Checks(settings, addresses["REDIS_URL"], prefect_url, data_directory(), shows_streams=streams)
-    findings = asyncio.run(examine(checks.table()))
-    text = as_text(findings, is_coloured=sys.stdout.isatty())
-    print(orjson.dumps(as_facts(findings)).decode() if json else text)  # noqa: T201  # the command's answer
-    sys.exit(1 if worst(findings) is Health.FAIL else 0)
-
-
 @app.command("warm-up")
 def warm_up() -> None:
     """Compile the numeric kernels, so that no cycle waits for a compiler."""
     from aione.run.warm_up import compile_kernels  # noqa: PLC0415  # --help stays fast
 
     compile_kernels()
+
+
+cli_look.add_to(app)
 
 
 def main() -> None:
@@ -205,20 +169,6 @@ def _market(*, live: bool, sim: bool, replay: Path | None, at: str | None, symbo
         parse_moment(at)
     directory = None if replay is None else replay.resolve()
     return MarketChoice(is_live=live, replay=directory, at=at, symbols=symbols, seed=seed)
-
-
-def _redis_url() -> str:
-    return _addresses()["REDIS_URL"]
-
-
-def _addresses() -> dict[str, str]:
-    """Return where the parts are: as the environment says, else as the system that runs in the home has left it."""
-    named = {name: os.environ[name] for name in ("REDIS_URL", "PREFECT_API_URL") if os.environ.get(name)}
-    if "REDIS_URL" in named:
-        return named
-    from aione.run.home import home_directory, read_addresses  # noqa: PLC0415  # --help stays fast
-
-    return {**read_addresses(home_directory()), **named}
 
 
 def _check_at(at: str | None, replay: Path | None) -> None:

@@ -89,9 +89,29 @@ def read_addresses(home: Path) -> dict[str, str]:
     return addresses
 
 
+def running_addresses() -> dict[str, str]:
+    """Return where the parts are: as the environment says, else as the system that runs in the home has left it.
+
+    Raises
+    ------
+    ServiceUnavailable
+        The environment has no ``REDIS_URL`` and no system runs in the home.
+    """
+    named = {name: os.environ[name] for name in ("REDIS_URL", "PREFECT_API_URL") if os.environ.get(name)}
+    return named if "REDIS_URL" in named else {**read_addresses(home_directory()), **named}
+
+
 def forget_addresses(home: Path) -> None:
     """Remove what `write_addresses` left."""
     (home / _ADDRESSES).unlink(missing_ok=True)
 
 
-__all__ = ["data_directory", "forget_addresses", "home_directory", "owned", "read_addresses", "write_addresses"]
+__all__ = [
+    "data_directory",
+    "forget_addresses",
+    "home_directory",
+    "owned",
+    "read_addresses",
+    "running_addresses",
+    "write_addresses",
+]

@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from aione.errors import AlreadyRunning, InvalidInput, ServiceUnavailable
-from aione.run.home import forget_addresses, home_directory, owned, read_addresses, write_addresses
+from aione.run.home import (
+    forget_addresses,
+    home_directory,
+    owned,
+    read_addresses,
+    running_addresses,
+    write_addresses,
+)
 
 HOLD = """
 import sys, time
@@ -67,3 +74,24 @@ def test_without_a_system_there_are_no_addresses(tmp_path):
     write_addresses(tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})
     with pytest.raises(ServiceUnavailable, match="no system runs"):
         read_addresses(tmp_path)
+
+
+def test_what_the_environment_names_needs_no_system(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIONE_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
+    assert running_addresses() == {"REDIS_URL": "redis://127.0.0.1:9/0"}
+
+
+def test_a_named_prefect_server_stands_beside_the_homes_redis(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIONE_HOME", str(tmp_path))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    write_addresses(tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0", "PREFECT_API_URL": "http://127.0.0.1:1/api"})
+    with pytest.raises(ServiceUnavailable, match="no system runs"):
+        running_addresses()
+    with owned(tmp_path):
+        assert running_addresses() == {
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        }
