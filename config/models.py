@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-Bars = Annotated[int, Field(ge=1)]
-
-
-class Model(BaseModel):
-    """Base of every configuration model: immutable, and an unknown key is an error that names it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
+from config.base import Bars, Fraction, Model, NotNegative, Positive
+from config.stage1_models import (
+    IndicatorParams,
+    MarketState,
+    MarketStateParams,
+    Stage1MonitorParams,
+    StateLayer,
+    ThresholdChange,
+    ThresholdLayer,
+    TriggerThresholds,
+)
 
 # ── Market ──
 
@@ -93,91 +93,6 @@ class PrefilterParams(Model):
     tighten_quantile_step: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     winsor_frac: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.02
     rank_weights: RankWeights = RankWeights()
-
-
-# ── Indicators and Stage1 ──
-
-
-class IndicatorParams(Model):
-    """Periods and lookbacks, in bars (part of `STAGE1_MONITOR_PARAMS`)."""
-
-    wilder_period: Bars = 14
-    volume_lookback: Bars = 50
-    vwap_min_bars: Bars = 240
-    vol_short: Bars = 15
-    vol_medium: Bars = 60
-    vol_long: Bars = 240
-    range_short: Bars = 20
-    range_long: Bars = 60
-    pivot_span: Bars = 3
-    div_lookback: Bars = 60
-    div_min_rsi: NotNegative = 2.0
-    div_min_atr: NotNegative = 0.25
-    div_max_age: Bars = 5
-    profile_bars: Bars = 1440
-    profile_bins: Bars = 48
-    value_area_frac: Fraction = 0.7
-    imbalance_bars: Bars = 5
-    imbalance_lookback: Bars = 240
-    slope_lookback: Bars = 60
-    efficiency_lookback: Bars = 60
-    ema_fast: Bars = 20
-    ema_slow: Bars = 50
-    beta_lookback: Bars = 240
-
-
-class TriggerThresholds(Model):
-    """Thresholds of the Stage1 triggers; each may be set again by class, symbol or run."""
-
-    volume_z: Positive = 2.5
-    relative_volume: Positive = 1.5
-    burst_atr_mult: Positive = 2.0
-    breakout_atr_buffer: NotNegative = 0.1
-    near_atr_mult: Positive = 0.25
-    rsi_overbought: Annotated[float, Field(gt=50.0, le=100.0)] = 70.0
-    rsi_oversold: Annotated[float, Field(ge=0.0, lt=50.0)] = 30.0
-    vwap_z: Positive = 2.0
-    imbalance_z: Positive = 2.5
-    spread_median_mult: Positive = 3.0
-    depth_median_frac: Fraction = 0.3333
-    low_gate: NotNegative = Field(0.0004, description="ATR fraction below which most triggers are blocked")
-
-
-class Stage1MonitorParams(Model):
-    """The ALERT logic (`STAGE1_MONITOR_PARAMS`)."""
-
-    alert_on: Fraction = 0.60
-    alert_off: Fraction = 0.40
-    min_hold_bars: Bars = 2
-    cooldown_s: NotNegative = 900.0
-    default_trigger_weight: Fraction = Field(0.3, description="of a trigger that `trigger_weights` does not name")
-    trigger_weights: dict[str, Fraction] = Field(
-        default_factory=lambda: {
-            "volume_spike": 0.35,
-            "bull_vol_spike": 0.45,
-            "bear_vol_spike": 0.45,
-            "volatility_burst": 0.45,
-            "breakout_up": 0.70,
-            "breakout_down": 0.70,
-            "near_high": 0.25,
-            "near_low": 0.25,
-            "near_daily_support": 0.30,
-            "near_daily_resistance": 0.30,
-            "rsi_overbought": 0.35,
-            "rsi_oversold": 0.35,
-            "bullish_div": 0.50,
-            "bearish_div": 0.50,
-            "vwap_deviation": 0.45,
-            "order_imbalance": 0.40,
-            "liquidity_gap": 0.40,
-        }
-    )
-    indicators: IndicatorParams = IndicatorParams()
-    thresholds: TriggerThresholds = TriggerThresholds()
-    class_thresholds: dict[str, dict[str, float]] = Field(
-        default_factory=lambda: {"meme": {"volume_z": 3.0, "low_gate": 0.0006}, "major": {"low_gate": 0.0003}}
-    )
-    symbol_thresholds: dict[str, dict[str, float]] = Field(default_factory=dict)
 
 
 # ── Stage2 ──
@@ -264,16 +179,21 @@ class Stage2Config(Model):
     """`STAGE2_CONFIG`: weights, thresholds and switches of the analyst."""
 
     weights: FactorWeights = FactorWeights()
-    scenario_weights: dict[Scenario, dict[str, NotNegative]] = {
-        "BULLISH_BREAKOUT": {"breakout": 2.0, "flow": 1.5, "vwap": 0.3, "location": 0.2},
-        "BEARISH_BREAKDOWN": {"breakout": 2.0, "flow": 1.5, "vwap": 0.3, "location": 0.2},
-        "BULLISH_REVERSAL": {"divergence": 1.5, "location": 1.5, "vwap": 1.2, "trend": 0.3},
-        "BEARISH_REVERSAL": {"divergence": 1.5, "location": 1.5, "vwap": 1.2, "trend": 0.3},
-        "RANGE_BOUND": {"location": 2.0, "vwap": 1.2, "trend": 0.3, "breakout": 0.3},
-    }
+    scenario_weights: dict[Scenario, dict[str, NotNegative]] = Field(
+        {
+            "BULLISH_BREAKOUT": {"breakout": 2.0, "flow": 1.5, "vwap": 0.3, "location": 0.2},
+            "BEARISH_BREAKDOWN": {"breakout": 2.0, "flow": 1.5, "vwap": 0.3, "location": 0.2},
+            "BULLISH_REVERSAL": {"divergence": 1.5, "location": 1.5, "vwap": 1.2, "trend": 0.3},
+            "BEARISH_REVERSAL": {"divergence": 1.5, "location": 1.5, "vwap": 1.2, "trend": 0.3},
+            "RANGE_BOUND": {"location": 2.0, "vwap": 1.2, "trend": 0.3, "breakout": 0.3},
+        }
+    )
     levels: LevelParams = LevelParams()
     risk: RiskParams = RiskParams()
     thresholds: RecoThresholds = RecoThresholds()
+    trigger_thresholds: ThresholdLayer = Field(
+        default_factory=dict, description="laid on STAGE1_MONITOR_PARAMS.thresholds, below class and symbol"
+    )
     switches: Switches = Switches()
 
 
@@ -375,13 +295,19 @@ class VenueParams(Model):
 
 
 __all__ = [
+    "Bars",
     "FactorWeights",
     "FilterParams",
+    "Fraction",
     "IndicatorParams",
     "LevelParams",
+    "MarketState",
+    "MarketStateParams",
     "MetricResults",
     "Model",
+    "NotNegative",
     "ParamRange",
+    "Positive",
     "PrefilterParams",
     "RankWeights",
     "RecoThresholds",
@@ -390,8 +316,11 @@ __all__ = [
     "Stage1MonitorParams",
     "Stage2Config",
     "Stage3Params",
+    "StateLayer",
     "Switches",
     "SymbolInfo",
+    "ThresholdChange",
+    "ThresholdLayer",
     "TickBracket",
     "TriggerThresholds",
     "UserSettings",

@@ -52,7 +52,7 @@ VOLUME: Final = (
     "vwap_dev_frac",
     "vwap_z",
 )
-RETURNS: Final = ("realized_vol", "vol_ratio", "vol_ratio_p95", "slope_t", "beta_btc", "corr_btc")
+RETURNS: Final = ("realized_vol", "vol_ratio", "vol_ratio_p95", "slope_t", "beta_btc", "corr_btc", "vol_ratio_prev")
 MOVES: Final = tuple(f"volatility.max_{n}bar_{kind}" for kind in ("move", "return") for n in MOVE_BARS)
 STRUCTURE: Final = (
     "range_high_20",
@@ -200,6 +200,8 @@ def _returns(returns: F8, benchmark: F8, p: Periods, work: F8, ratios: F8, o: F8
         count = len(recent) - p.vol_long + 1
         squared_ratios(recent, p.vol_short, p.vol_long, work, ratios[0])
         o[1] = np.sqrt(ratios[0, count - 1])
+        if count > 1:
+            o[6] = np.sqrt(ratios[0, count - 2])
         below, above, place = quantile_pair_at(ratios[0], count - 1, _RETURN_BARS, 0.95, ratios[1])
         o[2] = np.sqrt(below) + (np.sqrt(above) - np.sqrt(below)) * place
     if n >= p.slope_lookback - 1:

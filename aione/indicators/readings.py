@@ -69,7 +69,8 @@ def compute_readings(
         ``open high low close volume quote_volume trade_count`` of the bar and ``prev_close``; the series of the
         modules of this package under their own names; and
 
-        - ``atr_prev``: ATR one bar earlier; ``atr_frac``: ATR / close; ``atr_percentile``: its `previous_rank`
+        - ``atr_prev``, ``vol_ratio_prev``: ATR and `vol_ratio` one bar earlier
+        - ``atr_frac``: ATR / close; ``atr_percentile``: its `previous_rank`
         - ``band_frac_20``, ``band_position_20``: width of the 20-bar range / close; where the close stands in it, 0 at
           the low, 1 at the high, beyond them outside; ``prev_range_*_20``: the same range as bar ``t - 1`` saw it
         - ``relative_strength``: 60-bar return less beta times the benchmark's; ``_rank`` in the universe

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from aione.panel import B1, F8, MarketSnapshot
 from aione.stage1.thresholds import EffectiveThresholds
 
 I1 = NDArray[np.int8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,16 @@ class TriggerInput:
     readings: Readings
     market: MarketSnapshot
     thresholds: EffectiveThresholds
+    _shared: dict[Callable[[TriggerInput], Any], Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def once(self, compute: Callable[[TriggerInput], T]) -> T:
+        """Return ``compute(self)``, computed for the first trigger that asks and remembered for the others."""
+        if compute not in self._shared:
+            self._shared[compute] = compute(self)
+        found: T = self._shared[compute]
+        return found
 
     def __post_init__(self) -> None:
         symbols = self.readings.symbols
@@ -64,6 +76,10 @@ class TriggerResult:
         What was compared; NaN where an input is unknown, and then nothing fires.
     threshold : float64 (S,)
         What it was compared with.
+    names : tuple of str
+        The thresholds of `EffectiveThresholds` that the trigger reads, the main one first. Empty where it has none.
+    which : int8 (S,), or one for all
+        Index into ``names`` of the one that ``threshold`` shows; -1 where that is the trigger's own.
     """
 
     fired: B1
@@ -71,6 +87,8 @@ class TriggerResult:
     strength: F8
     value: F8
     threshold: F8
+    names: tuple[str, ...] = ()
+    which: I1 | int = 0
 
 
 Trigger = Callable[[TriggerInput], TriggerResult]

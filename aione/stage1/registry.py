@@ -8,6 +8,7 @@ reported by its name and the run goes on without it; a built-in one that cannot 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,14 +57,21 @@ def select_triggers(settings: Settings, third_party: Mapping[str, EntryPoint] | 
         is off; absent is on) and ``STAGE1_MONITOR_PARAMS.trigger_weights`` (absent takes
         ``default_trigger_weight``; an alias overrides the canonical name, which the defaults hold).
     third_party : mapping name -> entry point, optional
-        Defaults to what is installed (`installed_triggers`).
+        Defaults to what is installed (`installed_triggers`); that choice is remembered for the settings object.
 
     Raises
     ------
     ConfigError
         A switch, a weight or the name map names a trigger that does not exist.
     """
-    third_party = installed_triggers() if third_party is None else third_party
+    if third_party is None:
+        third_party = installed_triggers()
+        for known, installed, chosen in tuple(_chosen_before):
+            if known is settings and installed is third_party:
+                return chosen
+        chosen = select_triggers(settings, third_party)
+        _chosen_before.append((settings, third_party, chosen))
+        return chosen
     names = settings.TRIGGER_NAME_MAP
     canonical = sorted({*names.values(), *third_party})
     params = settings.STAGE1_MONITOR_PARAMS
@@ -85,6 +93,9 @@ def select_triggers(settings: Settings, third_party: Mapping[str, EntryPoint] | 
     used = {name: float(weights.get(name, [params.default_trigger_weight])[-1]) for name in active}
     foreign = frozenset(name for name in active if not _is_builtin(name))
     return TriggerSet(active, used, foreign, failures)
+
+
+_chosen_before: Final[deque[tuple[Settings, Mapping[str, EntryPoint], TriggerSet]]] = deque(maxlen=8)
 
 
 def canonical_name(name: str, settings: Settings) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from aione.errors import InvalidInput
 from aione.indicators.readings import Readings
 from aione.panel import B1, F8, MarketSnapshot
+from aione.stage1.explain import Grounds, Told
 from aione.stage1.inputs import I1, TriggerInput, TriggerResult
+from aione.stage1.layers import COLUMN
+from aione.stage1.market_state import MarketStates, market_states
 from aione.stage1.monitor import step_monitor, weigh
 from aione.stage1.registry import TriggerSet, select_triggers
 from aione.stage1.states import MonitorState
-from aione.stage1.thresholds import EffectiveThresholds, Layer, effective_thresholds
+from aione.stage1.thresholds import DenseLayer, EffectiveThresholds, Layer, effective_thresholds
 from config.settings import Settings
 
 
@@ -42,6 +46,10 @@ class Stage1Result:
         To be handed to the next run.
     thresholds : EffectiveThresholds
         Those in force, with their layers.
+    grounds : Grounds
+        What all of this was made of; `explain` tells it.
+    market_state : MarketStates, optional
+        None where the caller brought a layer of its own.
     failures : mapping name -> str
         Third parties' triggers that this run had to do without, and why.
     """
@@ -56,7 +64,10 @@ class Stage1Result:
     scored: B1
     states: Mapping[str, MonitorState]
     thresholds: EffectiveThresholds
+    grounds: Grounds
+    market_state: MarketStates | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
+    _told: list[Told] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def reasons(self, row: int) -> list[str]:
         """Return the names of the triggers that fired for the symbol in ``row``, strongest first.
@@ -64,10 +75,35 @@ class Stage1Result:
         Equally strong ones stand in alphabetical order. Empty where the symbol was not scored. Where ``gated`` is
         true, those outside `aione.stage1.monitor.UNGATED` fired but did not count.
         """
-        if not self.scored[row]:
-            return []
-        fired = [(-float(found.strength[row]), name) for name, found in self.triggers.items() if found.fired[row]]
-        return [name for _, name in sorted(fired)]
+        return self._as_told().reasons(row) if self.scored[row] else []
+
+    def explain(self, row: int) -> dict[str, Any]:
+        """Return why the symbol in ``row`` is or is not in ALERT, in plain values ready for JSON; unknown is None.
+
+        ``scored``, ``evidence``, ``side``, ``alert``, ``announced``, ``gated``
+            This result's.
+        ``silence``
+            Why an ALERT is not announced (`aione.stage1.monitor.SILENCES`); None where it is, or where there is none.
+        ``alert_on``, ``alert_off``, ``min_hold_bars``, ``held_bars``
+            The limits, and how many bars the ALERT has lasted, this one included.
+        ``cooldown_until_ms``
+            Until when this alert, or else the last one that was announced, is not announced again; None is free.
+        ``low_gate``
+            ``value`` (the ATR fraction), ``threshold`` and its ``layer``; the gate is closed below it.
+        ``triggers``
+            Every active trigger: ``name``, ``fired``, ``counted`` (not blocked by the gate), ``side``, ``strength``,
+            ``weight``, ``value``, ``threshold`` and the ``layer`` that set it, `OWN_THRESHOLD` for the trigger itself.
+        ``failures``
+            Third parties' triggers that could not run, and why.
+        ``context``
+            Where the symbol stands among the others, and what BTC and the market do.
+        """
+        return self._as_told().explain(row)
+
+    def _as_told(self) -> Told:
+        if not self._told:
+            self._told.append(Told(self))
+        return self._told[0]
 
 
 def run_stage1(
@@ -77,8 +113,8 @@ def run_stage1(
     states: Mapping[str, MonitorState],
     *,
     override: Mapping[str, float] | None = None,
-    market_state: Layer | None = None,
-    rules: Layer | None = None,
+    market_state: MarketStates | DenseLayer | Layer | None = None,
+    rules: DenseLayer | Layer | None = None,
 ) -> Stage1Result:
     """Evaluate the triggers on the readings' bar and move the monitor on.
 
@@ -91,8 +127,11 @@ def run_stage1(
         As the last run returned them; empty at the first.
     override : mapping threshold -> value, optional
         This run's own thresholds.
-    market_state, rules : mapping symbol -> threshold -> value, optional
-        Computed layers of the thresholds; see `effective_thresholds`.
+    market_state : MarketStates, DenseLayer or mapping symbol -> threshold -> value, optional
+        By default the states are told from the readings and their thresholds are the settings'; an empty mapping
+        turns that off. See `effective_thresholds`.
+    rules : DenseLayer, or mapping symbol -> threshold -> value or ``(value, label)``, optional
+        What the dynamic rules ask for.
 
     Raises
     ------
@@ -106,6 +145,8 @@ def run_stage1(
     A symbol is scored when its last bar is there and at least ``MIN_READY_PCT`` of its bars are. The result depends
     on nothing but the arguments, and the same bar twice leaves the states as they were.
     """
+    if market_state is None:
+        market_state = market_states(readings, settings.STAGE1_MONITOR_PARAMS.market_state)
     thresholds = effective_thresholds(
         readings.symbols, settings, market_state=market_state, rules=rules, override=override
     )
@@ -129,6 +170,8 @@ def run_stage1(
         scored=scored,
         states=monitored.states,
         thresholds=thresholds,
+        grounds=Grounds(readings, settings.STAGE1_MONITOR_PARAMS, chosen.weights, weighed, monitored.silence),
+        market_state=market_state if isinstance(market_state, MarketStates) else None,
         failures=failures,
     )
 
@@ -165,6 +208,10 @@ def _check_foreign(found: TriggerResult, size: int) -> None:
         raise InvalidInput("strength must lie in [0, 1]")
     if not np.isin(found.side, (-1, 0, 1)).all():
         raise InvalidInput("side must be -1, 0 or +1")
+    if unknown := [name for name in found.names if name not in COLUMN]:
+        raise InvalidInput(f"names must be thresholds ({', '.join(COLUMN)}), held {unknown[0]}")
+    if np.shape(found.which) not in {(), (size,)}:
+        raise InvalidInput(f"which must be one number or of shape ({size},), was of shape {np.shape(found.which)}")
 
 
 __all__ = ["Stage1Result", "run_stage1"]

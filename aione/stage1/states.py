@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aione.errors import InvalidInput
 from aione.panel import B1, F8, I8
 
 
@@ -48,18 +47,25 @@ class MonitorState:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild a state; `InvalidInput` names what it lacks or should not have.
+        """Rebuild a state that this release or another one has stored; it never refuses one.
+
+        A field that is missing takes its default, one that is not known is left out. A state that no monitor can have
+        been in (a wrong type, a time before the epoch or after the last bar) is as good as none: the fresh one comes
+        back, and at worst an alert is announced once more.
 
         Examples
         --------
-        >>> state = MonitorState(is_alert=True, side=-1, since_ms=60_000, bars_held=1, evidence=0.7)
-        >>> MonitorState.from_dict(state.to_dict()) == state
+        >>> state = MonitorState(is_alert=True, side=-1, since_ms=60_000, bars_held=1, evidence=0.7, last_bar_ms=60_000)
+        >>> MonitorState.from_dict({**state.to_dict(), "colour": "red"}) == state
         True
+        >>> MonitorState.from_dict({"is_alert": "yes"})
+        MonitorState(is_alert=False, side=0, since_ms=0, bars_held=0, evidence=0.0, announced={}, last_bar_ms=0)
         """
-        strange = values.keys() ^ set(cls.__slots__)
-        if strange:
-            raise InvalidInput(f"a monitor state holds {', '.join(cls.__slots__)}; wrong or missing: {min(strange)}")
-        return cls(**{**values, "announced": dict(values["announced"])})
+        if not isinstance(values, Mapping):
+            return cls()
+        known = {name: values[name] for name in cls.__slots__ if name in values}
+        state = cls(**known)
+        return replace(state, announced=dict(state.announced)) if _is_possible(state) else cls()
 
 
 class MonitorStates(Mapping[str, MonitorState]):
@@ -154,6 +160,25 @@ class MonitorStates(Mapping[str, MonitorState]):
         return f"MonitorStates({len(self.symbols)} symbols, {int(self.is_alert.sum())} in ALERT)"
 
 
+def _is_possible(state: MonitorState) -> bool:
+    """Tell whether a monitor can have been in this state; its fields may be of any type."""
+    whole = (state.side, state.since_ms, state.bars_held, state.last_bar_ms)
+    if not (type(state.is_alert) is bool and all(type(number) is int for number in whole)):
+        return False
+    evidence, announced = state.evidence, state.announced
+    if isinstance(evidence, bool) or not isinstance(evidence, int | float) or not isinstance(announced, Mapping):
+        return False
+    last_ms = state.last_bar_ms or _LAST_MS  # without a last bar nothing is later than it
+    return (
+        state.side in {-1, 0, 1}
+        and 0 <= state.since_ms <= last_ms <= _LAST_MS
+        and 0 <= state.bars_held <= _LAST_MS
+        and 0.0 <= evidence <= 1.0
+        and all(type(at_ms) is int and 0 <= at_ms <= last_ms for at_ms in announced.values())
+    )
+
+
+_LAST_MS: Final = 1 << 53
 _FRESH: Final = MonitorState()
 _whole_numbers = attrgetter("is_alert", "side", "since_ms", "bars_held", "last_bar_ms")
 

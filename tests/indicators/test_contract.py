@@ -95,6 +95,7 @@ SERIES = {
     "realized_vol": lambda p: realized_vol(p.close),
     "vol_ratio": lambda p: vol_ratio(p.close),
     "vol_ratio_p95": lambda p: previous_quantile(vol_ratio(p.close)),
+    "vol_ratio_prev": lambda p: shifted(vol_ratio(p.close)),
     "slope_t": lambda p: ols_slope_t(p.close),
     "beta_btc": lambda p: beta(p)[0],
     "corr_btc": lambda p: beta(p)[1],
@@ -310,5 +311,5 @@ def test_longer_history_changes_nothing(name, panel, whole):
     rows = [0, 1, 2, 4]
     short = compute_readings(panel.tail(1500), PARAMS)[name]
     np.testing.assert_allclose(short[rows], whole(name)[rows, -1], rtol=1e-9, atol=1e-12)
-    if name not in WILDER and name not in {"vol_ratio", "vol_ratio_p95"}:
+    if name not in WILDER and name not in {"vol_ratio", "vol_ratio_p95", "vol_ratio_prev"}:
         np.testing.assert_array_equal(short[rows], compute_readings(panel, PARAMS)[name][rows])

@@ -37,6 +37,9 @@ CALM: Mapping[str, float] = {
     "vwap_z": 0.0,
     "vol_ratio": 1.0,
     "vol_ratio_p95": 2.0,
+    "vol_ratio_prev": 1.0,
+    "atr_percentile": 0.5,
+    "vwap": 100.0,
     "bullish_div": 0.0,
     "bearish_div": 0.0,
     "daily_support": 90.0,
@@ -54,6 +57,7 @@ CALM_BOOK: Mapping[str, float] = {
 MIRRORED_PRICES = {
     "close": "close",
     "prev_close": "prev_close",
+    "vwap": "vwap",
     "range_high_20": "range_low_20",
     "range_high_60": "range_low_60",
     "prev_range_high_20": "prev_range_low_20",
@@ -120,8 +124,17 @@ class Market:
             market.values[name] = grid(-5.0, 5.0)
         for name in (*MIRRORED_PRICES, *MIRRORED_PRICES.values()):
             market.values[name] = grid(126.0, 130.0)
-        for name in ("atr", "atr_prev", "true_range", "relative_volume", "vol_ratio", "vol_ratio_p95"):
+        for name in (
+            "atr",
+            "atr_prev",
+            "true_range",
+            "relative_volume",
+            "vol_ratio",
+            "vol_ratio_p95",
+            "vol_ratio_prev",
+        ):
             market.values[name] = grid(0.0, 4.0)
+        market.values["atr_percentile"] = grid(0.0, 1.0)
         for name in ("body_frac", "taker_imbalance"):
             market.values[name] = grid(-1.0, 1.0)
         for name in ("bullish_div", "bearish_div"):

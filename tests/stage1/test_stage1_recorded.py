@@ -80,7 +80,7 @@ def test_every_trigger_that_bars_alone_can_fire_fires_in_a_real_market_and_seldo
         if name in needs_takers_or_book:
             assert often == 0.0, name
         elif "daily" not in name:
-            assert 0.0 < often < 0.25, (name, often)
+            assert 0.0 < often < 0.05, (name, often)
 
 
 def test_alerts_are_few_and_announced_when_they_begin(replayed):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from aione.stage1 import TriggerInput
 from config.config import TRIGGER_NAME_MAP
 
 NAMES = sorted(set(TRIGGER_NAME_MAP.values()))
@@ -24,13 +25,15 @@ MIRROR = {
 MIRROR |= {twin: name for name, twin in MIRROR.items()}
 SURGE = {"volume_z": 3.75, "relative_volume": 1.5}
 UP = {"close": 105.5, "prev_close": 105.0}
+AWAY = {"vwap_z": 3.0, "close": 103.0, "prev_close": 101.0}
+"""Three deviations of 1 above a VWAP of 100; the close before was one above it."""
 
 # name: (what is changed in a calm market, side, value, threshold, strength)
 FIRES = {
     "volume_spike": (SURGE, 0, 3.75, 2.5, 0.75),
     "bull_vol_spike": (SURGE | {"body_frac": 0.5, "taker_imbalance": 0.1}, 1, 3.75, 2.5, 0.75),
     "bear_vol_spike": (SURGE | {"body_frac": -0.5, "taker_imbalance": -0.1}, -1, 3.75, 2.5, 0.75),
-    "volatility_burst": ({"true_range": 3.0}, 0, 3.0, 2.0, 0.75),
+    "volatility_burst": ({"true_range": 3.75}, 0, 3.75, 2.5, 0.75),
     "breakout_up": (UP, 1, 0.5, 0.1, 0.3 + 0.35 * 0.5),
     "breakout_down": ({"close": 94.5, "prev_close": 95.0}, -1, 0.5, 0.1, 0.3 + 0.35 * 0.5),
     "near_high": ({"close": 104.875, "prev_close": 104.0}, 0, 0.125, 0.25, 0.75),
@@ -41,7 +44,7 @@ FIRES = {
     "rsi_oversold": ({"rsi": 15.0}, 1, 15.0, 30.0, 0.75),
     "bullish_div": ({"bullish_div": 0.6}, 1, 0.6, 0.0, 0.6),
     "bearish_div": ({"bearish_div": 0.6}, -1, 0.6, 0.0, 0.6),
-    "vwap_deviation": ({"vwap_z": 3.0}, -1, 3.0, 2.0, 0.75),
+    "vwap_deviation": (AWAY, -1, 3.0, 2.0, 0.75),
     "order_imbalance": ({"taker_imbalance_z": -3.75}, -1, -3.75, 2.5, 0.75),
     "liquidity_gap": ({"spread_frac": 0.0009}, 0, 4.5, 3.0, 0.75),
 }
@@ -149,12 +152,46 @@ def test_the_inputs_are_left_as_they_were(name, market, settings):
 
 # ── Thresholds ──
 
+OWN = {"bullish_div", "bearish_div"}
+"""Triggers without a threshold that can be set."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@effort(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_threshold_that_is_shown_is_the_one_that_is_named(name, market, settings, seed):
+    inputs = market.random(seed).inputs(settings)
+    found = run(name, inputs)
+    assert all(threshold in inputs.thresholds for threshold in found.names)
+    assert bool(found.names) == (name not in OWN)
+    which = np.broadcast_to(found.which, found.fired.shape)
+    for number, threshold in enumerate(found.names):
+        np.testing.assert_array_equal(found.threshold[which == number], inputs.thresholds[threshold][which == number])
+    assert set(which.tolist()) <= {-1, *range(len(found.names))}
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OWN))
+def test_a_trigger_names_every_threshold_that_it_reads(name, market, settings):
+    asked = set()
+
+    class Asked:
+        symbols = ("AUSDT", "BUSDT", "CUSDT")
+
+        def __getitem__(self, threshold):
+            asked.add(threshold)
+            return inputs.thresholds[threshold]
+
+    inputs = market().inputs(settings)
+    found = run(name, TriggerInput(inputs.readings, inputs.market, Asked()))
+    assert asked == set(found.names)
+
+
 THRESHOLDS = [
     ("volume_spike", {"volume_z": 3.76}),
     ("volume_spike", {"relative_volume": 1.51}),
     ("bull_vol_spike", {"volume_z": 3.76}),
     ("bear_vol_spike", {"relative_volume": 1.51}),
-    ("volatility_burst", {"burst_atr_mult": 3.0}),
+    ("volatility_burst", {"burst_atr_mult": 3.75}),
     ("breakout_up", {"breakout_atr_buffer": 0.51}),
     ("breakout_down", {"breakout_atr_buffer": 0.51}),
     ("near_high", {"near_atr_mult": 0.12}),
@@ -220,6 +257,18 @@ def test_a_sided_volume_spike_needs_body_and_takers_to_agree(body, imbalance, ma
     assert not run("bear_vol_spike", one.inputs(settings)).fired[1]
 
 
+@pytest.mark.parametrize(
+    ("volume", "shown"),
+    [({"volume_z": 2.4}, 0), ({"volume_z": 3.0}, 1), ({"volume_z": 2.4, "relative_volume": 9.0}, 0)],
+)
+def test_a_volume_that_falls_short_tells_what_it_fell_short_of(volume, shown, market, settings):
+    found = run("volume_spike", market().set("BUSDT", **volume).inputs(settings))
+    assert not found.fired.any()
+    assert found.names[found.which[1]] == ("volume_z", "relative_volume")[shown]
+    assert found.value[1] < found.threshold[1]
+    assert found.threshold[1] == (2.5, 1.5)[shown]
+
+
 def test_a_burst_may_come_from_the_ratio_alone_and_then_tells_that_one(market, settings):
     one = market().set("BUSDT", vol_ratio=3.0).set("CUSDT", vol_ratio=3.0, true_range=np.nan)
     found = run("volatility_burst", one.inputs(settings))
@@ -227,6 +276,58 @@ def test_a_burst_may_come_from_the_ratio_alone_and_then_tells_that_one(market, s
     np.testing.assert_allclose(found.value[1:], 3.0)
     np.testing.assert_allclose(found.threshold[1:], 2.0)
     np.testing.assert_allclose(found.strength[1:], 0.75)
+    assert found.which.tolist() == [0, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("before", "true_range", "fires"),
+    [
+        (1.0, 1.0, True),
+        (2.0, 1.0, True),
+        (2.01, 1.0, False),
+        (2.01, 3.0, True),
+        (np.nan, 1.0, False),
+        (np.nan, 3.0, True),
+        (2.01, np.nan, False),
+        (np.nan, np.nan, False),
+    ],
+)
+def test_a_volatility_that_lasts_is_no_burst(before, true_range, fires, market, settings):
+    one = market().set("BUSDT", vol_ratio=3.0, vol_ratio_prev=before, true_range=true_range)
+    found = run("volatility_burst", one.inputs(settings))
+    assert found.fired.tolist() == [False, fires, False]
+    if true_range == 3.0:
+        assert (found.value[1], found.threshold[1], found.which[1]) == (3.0, 2.5, 0)
+
+
+def test_a_burst_of_both_tells_the_one_further_out(market, settings):
+    one = market().set("AUSDT", vol_ratio=3.0, true_range=3.0).set("BUSDT", vol_ratio=3.0, true_range=5.0)
+    found = run("volatility_burst", one.inputs(settings))
+    np.testing.assert_allclose(found.value[:2], [3.0, 5.0])
+    np.testing.assert_allclose(found.threshold[:2], [2.0, 2.5])
+    np.testing.assert_allclose(found.strength[:2], [0.75, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("prices", "fires"),
+    [
+        ({"close": 103.0, "prev_close": 101.9}, True),  # 1.9 deviations before
+        ({"close": 103.0, "prev_close": 102.0}, False),  # it was there already
+        ({"close": 103.0, "prev_close": 104.0}, False),  # it comes back
+        ({"close": 103.0, "prev_close": 95.0}, True),  # as far on the other side
+        ({"close": 103.0, "prev_close": 102.5, "range_high_20": 102.9}, True),  # there, and out of its range
+        ({"close": 103.0, "prev_close": 102.5, "range_high_20": 103.0}, False),
+        ({"close": 103.0, "prev_close": 102.5, "range_low_20": 104.0}, False),  # the other end of the range
+        ({"close": 103.0, "prev_close": 102.5, "range_high_20": np.nan}, False),
+        ({"close": 101.9, "prev_close": 100.0, "vwap_z": 1.9}, False),
+    ],
+)
+def test_a_deviation_fires_when_it_begins_and_when_it_reaches_on(prices, fires, market, settings):
+    one = market().set("BUSDT", **{"vwap_z": 3.0, **prices})
+    assert run("vwap_deviation", one.inputs(settings)).fired.tolist() == [False, fires, False]
+    below = run("vwap_deviation", one.mirrored().inputs(settings))
+    assert below.fired.tolist() == [False, fires, False]
+    assert below.side[1] == fires
 
 
 BREAKOUT_NEEDS = ("close", "atr", "prev_close")
@@ -245,7 +346,7 @@ NEEDS = {
     "rsi_oversold": ("rsi",),
     "bullish_div": ("bullish_div",),
     "bearish_div": ("bearish_div",),
-    "vwap_deviation": ("vwap_z",),
+    "vwap_deviation": ("vwap_z", "vwap", "close", "prev_close"),
     "order_imbalance": ("taker_imbalance_z",),
 }
 
@@ -276,7 +377,7 @@ def test_a_gap_is_beyond_and_not_at_its_threshold(changes, market, settings):
     assert not run("liquidity_gap", market().set("BUSDT", **changes).inputs(settings)).fired.any()
 
 
-@pytest.mark.parametrize("changes", [{"true_range": 2.0}, {"vol_ratio": 2.0}])
+@pytest.mark.parametrize("changes", [{"true_range": 2.5}, {"vol_ratio": 2.0}])
 def test_a_burst_is_beyond_and_not_at_its_threshold(changes, market, settings):
     assert not run("volatility_burst", market(base=changes).inputs(settings)).fired.any()
 

@@ -28,6 +28,8 @@ def evaluate(inputs: TriggerInput) -> TriggerResult:
         value=np.where(by_spread, wide, thin),
         threshold=np.where(by_spread, most, least),
         strength=0.5 * degree,
+        names=("spread_median_mult", "depth_median_frac"),
+        which=(~by_spread).astype(np.int8),
     )
 
 

@@ -16,7 +16,15 @@ def evaluate(inputs: TriggerInput) -> TriggerResult:
     score, least = inputs.readings["taker_imbalance_z"], inputs.thresholds["imbalance_z"]
     size = np.abs(score)
     strength = excess_strength(size, least)
-    return result(size >= least, ~np.isnan(score), value=score, threshold=least, strength=strength, side=sign(score))
+    return result(
+        size >= least,
+        ~np.isnan(score),
+        value=score,
+        threshold=least,
+        strength=strength,
+        side=sign(score),
+        names=("imbalance_z",),
+    )
 
 
 __all__ = ["evaluate"]

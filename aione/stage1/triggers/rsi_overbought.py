@@ -16,7 +16,15 @@ def evaluate(inputs: TriggerInput) -> TriggerResult:
     rsi, least = inputs.readings["rsi"], inputs.thresholds["rsi_overbought"]
     room = np.maximum(100.0 - least, 1e-9)
     strength = 0.5 + 0.5 * (rsi - least) / room
-    return result(rsi >= least, ~np.isnan(rsi), value=rsi, threshold=least, strength=strength, side=-1)
+    return result(
+        rsi >= least,
+        ~np.isnan(rsi),
+        value=rsi,
+        threshold=least,
+        strength=strength,
+        side=-1,
+        names=("rsi_overbought",),
+    )
 
 
 __all__ = ["evaluate"]

@@ -16,7 +16,15 @@ def evaluate(inputs: TriggerInput) -> TriggerResult:
     rsi, most = inputs.readings["rsi"], inputs.thresholds["rsi_oversold"]
     room = np.maximum(most, 1e-9)
     strength = 0.5 + 0.5 * (most - rsi) / room
-    return result(rsi <= most, ~np.isnan(rsi), value=rsi, threshold=most, strength=strength, side=+1)
+    return result(
+        rsi <= most,
+        ~np.isnan(rsi),
+        value=rsi,
+        threshold=most,
+        strength=strength,
+        side=+1,
+        names=("rsi_oversold",),
+    )
 
 
 __all__ = ["evaluate"]

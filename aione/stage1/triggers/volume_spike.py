@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from aione.stage1.inputs import TriggerInput, TriggerResult
-from aione.stage1.triggers._shape import result, volume_surge
+from aione.stage1.triggers._shape import VolumeSurge, result
 
 
 def evaluate(inputs: TriggerInput) -> TriggerResult:
     """Return where ``volume_z`` and ``relative_volume`` both reach their thresholds; no side.
 
-    The value is the z-score of the bar's quote volume; the strength is 0.5 at the threshold and 1 at twice it.
+    The value is the z-score of the bar's quote volume, or the relative volume where that alone is too low. The
+    strength is 0.5 at the z-score's threshold and 1 at twice it.
     """
-    condition, known, score, least, strength = volume_surge(inputs)
-    return result(condition, known, value=score, threshold=least, strength=strength)
+    surge = inputs.once(VolumeSurge.of)
+    return result(
+        surge.condition,
+        surge.known,
+        value=surge.value,
+        threshold=surge.threshold,
+        strength=surge.strength,
+        names=surge.names,
+        which=surge.which,
+    )
 
 
 __all__ = ["evaluate"]
