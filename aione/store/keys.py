@@ -161,6 +161,11 @@ def derivatives() -> str:
     return f"{PREFIX}derivatives"
 
 
+def audit_events() -> str:
+    """Return the stream of audit events, the newest kept."""
+    return f"{PREFIX}audit"
+
+
 def flow_metrics() -> str:
     """Return the hash of metric samples that flows hand to the stream worker's endpoint."""
     return f"{PREFIX}metrics"
@@ -168,6 +173,7 @@ def flow_metrics() -> str:
 
 __all__ = [
     "PREFIX",
+    "audit_events",
     "bar_corrections",
     "bar_ring",
     "book_tickers",
