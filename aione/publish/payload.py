@@ -16,124 +16,41 @@ import msgspec
 import orjson
 
 from aione.errors import InvalidInput
-from config.models import Scenario
+from aione.publish.parts import (
+    ConfidenceMetrics,
+    KeyLevels,
+    Level,
+    MarketContext,
+    Narrative,
+    Number,
+    PrefilterVerdict,
+    RiskParameters,
+    Side,
+    Signal,
+    TradeView,
+)
+from aione.publish.strict import strict_type
+from aione.publish.why import (
+    Ages,
+    Explanation,
+    Fact,
+    FactorWhy,
+    GateWhy,
+    LowGate,
+    ScenarioWhy,
+    Stage1Why,
+    Stage2Why,
+    TableRow,
+    TriggerWhy,
+)
 from config.settings import AssetState, Recommendation
 
-SCHEMA_VERSION: Final = "1.1.0"
-
-Number = float | None
-Signal = Literal["NONE", "ALERT_BUY", "ALERT_SELL"]
-Side = Literal["long", "short"]
-
-
-class _Struct(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of every published struct: immutable, built by field names."""
-
-
-# ── Parts of an asset ──
-
-
-class KeyLevels(_Struct, frozen=True):
-    """The levels around the price: ``band`` is [support, resistance], ``band_frac`` its width over the price.
-
-    ``room_down_atr`` and ``room_up_atr`` are the distances to them in ATR.
-    """
-
-    immediate_support: Number = None
-    immediate_resistance: Number = None
-    next_major_support: Number = None
-    next_major_resistance: Number = None
-    band: list[float] | None = None
-    band_frac: Number = None
-    room_down_atr: Number = None
-    room_up_atr: Number = None
-
-
-class Level(_Struct, frozen=True):
-    """One price level: ``kind`` names its source, ``tier`` is micro, meso or macro, ``strength`` is in [0, 1]."""
-
-    price: float
-    kind: str
-    tier: str | None = None
-    touches: int | None = None
-    age_bars: int | None = None
-    strength: Number = None
-
-
-class MarketContext(_Struct, frozen=True):
-    """How Stage2 reads the market of one symbol."""
-
-    scenario: Scenario
-    scenario_scores: dict[str, Number] = {}
-    key_levels: KeyLevels = KeyLevels()
-    key_levels_meta: list[Level] = []
-
-
-class ConfidenceMetrics(_Struct, frozen=True):
-    """The score: direction in [-1, 1], raw confidence, and the calibrated probability of TP1 before SL.
-
-    ``calibration`` is the version of the fit, or ``uncalibrated``; ``unknown`` lists the factors that had no value.
-    """
-
-    raw: Number = None
-    calibrated: Number = None
-    calibration: str = "uncalibrated"
-    direction: Number = None
-    quality: dict[str, Number] = {}
-    factors: dict[str, Number] = {}
-    risk_class: str | None = None
-    unknown: list[str] = []
-
-
-class RiskParameters(_Struct, frozen=True):
-    """The plan: entry, stop loss, targets nearest first, reward over risk after costs, risk class."""
-
-    side: Side
-    entry: Number
-    sl: Number
-    tp: list[Number]
-    rr: Number
-    rr_mean: Number = None
-    risk_class: str | None = None
-    tags: list[str] = []
-
-
-class Narrative(_Struct, frozen=True):
-    """One short paragraph for a person, in both languages."""
-
-    en: str = ""
-    uk: str = ""
-
-
-class TradeView(_Struct, frozen=True):
-    """A paper trade that is being followed; ``_r`` are multiples of its initial risk."""
-
-    trade_id: str
-    side: Side
-    state: str
-    entry: Number
-    sl: Number
-    tp: list[Number]
-    opened_ms: int
-    unrealised_r: Number = None
-    mae_r: Number = None
-    mfe_r: Number = None
-    quantity: Number = None
-
-
-class PrefilterVerdict(_Struct, frozen=True):
-    """Whether the prefilter kept the symbol; if not, by which filter, with which value against which threshold."""
-
-    passed: bool
-    reason: str | None = None
-    value: float | str | None = None
-    threshold: float | str | None = None
-
+SCHEMA_VERSION: Final = "1.2.0"
 
 # ── Asset ──
 
 
-class Asset(_Struct, frozen=True):
+class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known of one symbol after a cycle.
 
     Attributes
@@ -154,6 +71,10 @@ class Asset(_Struct, frozen=True):
         What Stage2 did for the symbol.
     data_age_ms
         How long before the snapshot's ``meta.ts`` the symbol's newest bar closed.
+    explain
+        Every value with its threshold, layer, weight and gate: why this, or why nothing.
+    ages
+        How old bars, book, mark price, depth and open interest were.
     bar_finality, bar_source
         Whether the exchange has confirmed the last bar, and by what; null of a symbol that was not screened.
     last_updated
@@ -183,6 +104,8 @@ class Asset(_Struct, frozen=True):
     narrative: Narrative | None = None
     trade: TradeView | None = None
     prefilter: PrefilterVerdict | None = None
+    explain: Explanation | None = None
+    ages: Ages | None = None
     status: Literal["pending", "done", "skipped", "off", "error"] = "skipped"
     data_age_ms: int | None = None
     bar_finality: Literal["final", "provisional", "missing"] | None = None
@@ -193,7 +116,7 @@ class Asset(_Struct, frozen=True):
 # ── Messages ──
 
 
-class Meta(_Struct, frozen=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """Where a message stands: ``seq`` grows by exactly one within an ``epoch``; ``ts`` is when it was built."""
 
     schema_version: str
@@ -206,7 +129,7 @@ class Meta(_Struct, frozen=True):
     warnings: list[str] = []
 
 
-class Counters(_Struct, frozen=True):
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """The funnel of the last cycle, the open trades, the bars that were missing or not final, and the cycle's number.
 
     ``syncing`` are the screened symbols that lack bars inside their history and are not scored until they are there.
@@ -223,7 +146,7 @@ class Counters(_Struct, frozen=True):
     cycle: int = 0
 
 
-class Snapshot(_Struct, frozen=True, tag_field="type", tag="snapshot"):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
     """The whole state, assets ordered by symbol."""
 
     meta: Meta
@@ -231,7 +154,7 @@ class Snapshot(_Struct, frozen=True, tag_field="type", tag="snapshot"):
     assets: list[Asset]
 
 
-class Delta(_Struct, frozen=True, tag_field="type", tag="delta"):
+class Delta(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="delta"):
     """What changed since ``meta.seq - 1``: whole assets that are new or differ, and the symbols that left."""
 
     meta: Meta
@@ -261,12 +184,14 @@ def asset_of(parts: Mapping[str, Any]) -> Asset:
     """
     try:
         raw = orjson.dumps(parts, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
-        asset = msgspec.json.decode(raw, type=Asset)
+        asset = _DECODER.decode(raw)
     except (msgspec.ValidationError, orjson.JSONEncodeError) as error:
         raise InvalidInput(f"asset {parts.get('symbol')}: {error}") from error
-    strange = _unknown_key(orjson.loads(raw), msgspec.to_builtins(asset))
-    if strange:
-        raise InvalidInput(f"asset {asset.symbol}: the payload has no field {strange}")
+    try:
+        _STRICT_DECODER.decode(raw)
+    except msgspec.ValidationError as error:
+        strange = _unknown_key(orjson.loads(raw), msgspec.to_builtins(asset))
+        raise InvalidInput(f"asset {asset.symbol}: the payload has no field {strange}") from error
     return asset
 
 
@@ -311,24 +236,38 @@ def _unknown_key(given: Any, kept: Any, path: str = "") -> str | None:
     return None
 
 
+_DECODER: Final = msgspec.json.Decoder(Asset)
+_STRICT_DECODER: Final = msgspec.json.Decoder(strict_type(Asset))
+
 __all__ = [
     "SCHEMA_VERSION",
+    "Ages",
     "Asset",
     "ConfidenceMetrics",
     "Counters",
     "Delta",
+    "Explanation",
+    "Fact",
+    "FactorWhy",
+    "GateWhy",
     "KeyLevels",
     "Level",
+    "LowGate",
     "MarketContext",
     "Message",
     "Meta",
     "Narrative",
     "PrefilterVerdict",
     "RiskParameters",
+    "ScenarioWhy",
     "Side",
     "Signal",
     "Snapshot",
+    "Stage1Why",
+    "Stage2Why",
+    "TableRow",
     "TradeView",
+    "TriggerWhy",
     "asset_of",
     "snapshot_of",
 ]

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from math import isfinite
+from typing import Any
 
-import numpy as np
-
-from aione.panel import MINUTE_MS, Finality
-from aione.panel.bars import Source
 from aione.prices import format_price, get_tick_size
 from aione.publish.payload import Asset, asset_of
 from aione.screening.analyse import Found, Scored
+from aione.screening.columns import AGES, SOURCES, Columns, rounded_why
 from aione.screening.load import Loaded
 from aione.stage3.trade import Trade
 from config.models import MetricResults
 from config.settings import Settings
-
-STATS: Final = (
-    "rsi",
-    "adx",
-    "atr",
-    "atr_frac",
-    "atr_percentile",
-    "volume_z",
-    "relative_volume",
-    "vwap",
-    "vwap_dev_frac",
-    "vwap_z",
-    "realized_vol",
-    "vol_ratio",
-    "band_frac_20",
-    "band_position_20",
-    "taker_imbalance",
-    "taker_imbalance_z",
-    "slope_t",
-    "efficiency_ratio",
-    "htf_alignment",
-    "beta_btc",
-    "corr_btc",
-    "return_15",
-    "return_60",
-    "relative_strength",
-    "relative_strength_rank",
-)
-"""The readings that are published with every screened asset, by their names."""
-
-
-SOURCES: Final = {Source.REST.value: "rest", Source.STREAM.value: "stream", Source.RECORDED.value: "recorded"}
 
 
 def build_assets(
@@ -56,12 +22,13 @@ def build_assets(
     """Return an asset for every symbol of the universe: analysed where screened, else with the reason why not."""
     metrics = {row.symbol: row for row in loaded.prefilter.metrics}
     rows = {symbol: row for row, symbol in enumerate(loaded.panel.symbols)}
+    columns = Columns.of(loaded, found)
     assets = []
     for symbol in loaded.infos:
         verdict = metrics.get(symbol) or MetricResults(symbol=symbol, reason="unknown")
         parts = _outside(symbol, verdict, settings)
         if symbol in rows:
-            parts |= _analysed(rows[symbol], symbol, loaded, found, scored, settings)
+            parts |= _analysed(rows[symbol], symbol, columns, loaded, found, scored, settings)
         if symbol in trades:
             parts["trade"] = _trade_view(trades[symbol], parts.get("price"))
         assets.append(asset_of(parts))
@@ -86,52 +53,42 @@ def _outside(symbol: str, verdict: MetricResults, settings: Settings) -> dict[st
 
 
 def _analysed(
-    row: int, symbol: str, loaded: Loaded, found: Found, scored: Scored, settings: Settings
+    row: int, symbol: str, columns: Columns, loaded: Loaded, found: Found, scored: Scored, settings: Settings
 ) -> dict[str, Any]:
-    readings, stage1, stage2 = found.readings, found.stage1, scored.stage2
-    close = _number(readings["close"][row])
+    stage1, stage2 = found.stage1, scored.stage2
+    close = columns.close[row] if isfinite(columns.close[row]) else None
     tick_size = get_tick_size(symbol, close or 0.0, settings, loaded.infos[symbol].tick_size)
-    age_bars = readings["bars_age"][row]
-    stats = {name: _number(readings[name][row]) for name in STATS}
-    stats["change_24h_frac"] = _change_24h(loaded, row)
-    stats["evidence"] = _number(stage1.evidence[row])
-    stats["spread_frac"] = _number(loaded.market.spread_frac[row])
-    stats["funding_rate"] = _number(loaded.market.funding_rate[row])
-    stats["open_interest_quote"] = _number(loaded.market.open_interest_quote[row])
+    ages = dict(zip(AGES, columns.ages[row], strict=True))
+    is_scored, has_bar = columns.scored[row], columns.has_bar[row]
     parts: dict[str, Any] = {
-        "state": settings.ASSET_STATE[_state(row, symbol, loaded, found)],
+        "state": settings.ASSET_STATE[_state(row, symbol, columns, loaded)],
         "price": close,
         "price_str": format_price(close, tick_size),
-        "volume": _sum_24h(loaded, row),
+        "volume": columns.volume_24h[row],
         "trigger_reasons": stage1.reasons(row),
-        "stats": stats,
-        "thresholds": {name: _number(stage1.thresholds[name][row]) for name in stage1.thresholds},
-        "bar_finality": _finality(row, loaded),
-        "bar_source": SOURCES.get(int(loaded.source[row])),
-        "data_age_ms": None
-        if np.isnan(age_bars)
-        else int(loaded.now_ms - (loaded.bar_time_ms + MINUTE_MS) + age_bars * MINUTE_MS),
+        "stats": dict(zip(columns.stat_names, columns.stats[row], strict=True)),
+        "thresholds": dict(zip(columns.threshold_names, columns.thresholds[row], strict=True)),
+        "explain": {
+            "stage1": rounded_why(stage1.explain(row)),
+            "stage2": stage2.explain(row) if is_scored else None,
+        },
+        "ages": ages,
+        "bar_finality": ("final" if columns.is_final[row] else "provisional") if has_bar else "missing",
+        "bar_source": SOURCES.get(columns.source[row]),
+        "data_age_ms": int(ages["bar_ms"]) if isfinite(ages["bar_ms"]) else None,
     }
-    if stage1.scored[row]:
+    if is_scored:
         parts |= {"signal": stage2.signal(row), **stage2.view(row, tick_size)}
     return parts
 
 
-def _state(row: int, symbol: str, loaded: Loaded, found: Found) -> str:
+def _state(row: int, symbol: str, columns: Columns, loaded: Loaded) -> str:
     """Return the key of ``ASSET_STATE``: data first, then the alert."""
-    if not loaded.panel.valid[row].any():
+    if symbol in loaded.missing or not columns.has_any_bar[row]:
         return "NO_DATA"
-    if symbol in loaded.missing:
-        return "NO_DATA"
-    if not found.stage1.scored[row]:
+    if not columns.scored[row]:
         return "SYNCING"
-    return "ALERT" if found.stage1.alert[row] else "NORMAL"
-
-
-def _finality(row: int, loaded: Loaded) -> str:
-    if not loaded.panel.valid[row, -1]:
-        return "missing"
-    return "final" if loaded.finality[row] >= Finality.STREAM_CLOSED else "provisional"
+    return "ALERT" if columns.alert[row] else "NORMAL"
 
 
 def _trade_view(trade: Trade, price: float | None) -> dict[str, Any]:
@@ -152,22 +109,4 @@ def _trade_view(trade: Trade, price: float | None) -> dict[str, Any]:
     }
 
 
-def _change_24h(loaded: Loaded, row: int) -> float | None:
-    close = loaded.panel.close[row]
-    day = 1440
-    if close.size <= day:
-        return None
-    return _number(close[-1] / close[-1 - day] - 1.0)
-
-
-def _sum_24h(loaded: Loaded, row: int) -> float | None:
-    """Return the base volume of the last 24 h; unknown while a bar of them is."""
-    volume = loaded.panel.volume[row, -1440:]
-    return _number(volume.sum()) if volume.size == 1440 else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-__all__ = ["STATS", "build_assets"]
+__all__ = ["build_assets"]

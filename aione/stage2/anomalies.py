@@ -9,6 +9,7 @@ import numpy as np
 from aione.indicators.readings import Readings
 from aione.panel import B1, BarPanel, MarketSnapshot
 from aione.stage1.thresholds import EffectiveThresholds
+from aione.stage2.cuts import Cuts
 from config.models import RecoThresholds
 
 ANOMALIES: Final = ("volume_spike", "wide_spread", "vwap_whipsaw", "wick_trap", "stale_data")
@@ -23,7 +24,7 @@ def anomalies(
     readings: Readings,
     market: MarketSnapshot,
     in_force: EffectiveThresholds,
-    thresholds: RecoThresholds,
+    thresholds: RecoThresholds | Cuts,
 ) -> dict[str, B1]:
     """Return each of `ANOMALIES` with where it holds, bool (S,); an unknown input is no anomaly.
 

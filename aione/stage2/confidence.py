@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aione.indicators.readings import Readings
 from aione.panel import F8, MarketSnapshot
+from aione.stage2.cuts import Cuts
 from aione.stage2.factors import FACTORS
 from aione.stage2.levels import Levels
 from aione.stage2.numbers import clip01, known_mean, ramp
@@ -79,7 +80,7 @@ def direction(factors: F8, scenario: NDArray[np.int8], weights: F8) -> Direction
 
 
 def quality(
-    readings: Readings, market: MarketSnapshot, levels: Levels, known_share: F8, thresholds: RecoThresholds
+    readings: Readings, market: MarketSnapshot, levels: Levels, known_share: F8, thresholds: RecoThresholds | Cuts
 ) -> F8:
     """Return the four qualities of every symbol, float64 (4, S) in [0, 1] in the order of `QUALITIES`; NaN is unknown.
 

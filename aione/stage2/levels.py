@@ -5,22 +5,25 @@
 2. A candidate weighs what its kind is worth, less with age: half after its tier's half life.
 3. The heaviest candidate takes in all within ``merge_atr`` ATR of it, then the heaviest of those left, and so on.
    So no two levels stand within that distance, and mirrored prices give mirrored levels.
-4. A level's strength is ``1 - prod(1 - weight)`` of its members; its price is its heaviest member's.
-5. Kept are the nearest levels on each side, and on each side the next major one.
+4. A level's price is its heaviest member's; what its members leave of doubt is ``prod(1 - weight)``.
+5. Visits are counted (`aione.stage2.level_visits`): each touch after the first takes away some of the doubt, the older
+   the less. Strength is ``(1 - doubt) x (1 + touches) / (1 + touches + breaks)``.
+6. Kept are the nearest levels on each side, and on each side the next major one.
 
 Only closed buckets count: an hour or a day that the last bar does not end is left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aione.panel import DAY_MS, F8, MINUTE_MS, BarPanel
-from aione.stage2.level_kernel import CONTEXT_FIELDS, LEVEL_KINDS, find_levels
+from aione.stage2.level_kernel import find_levels
+from aione.stage2.level_kinds import CONTEXT_FIELDS, LEVEL_KINDS
 from config.models import LevelParams
 
 TIERS: Final = ("micro", "meso", "macro")
@@ -37,7 +40,7 @@ class Levels:
     kind : int8 (S, K)
         Index into `LEVEL_KINDS` of the heaviest member; -1 where there is none.
     touches : int16 (S, K)
-        Candidates that merged into the level.
+        Visits after which the price was where it came from: it was turned. Bars in a row are one visit.
     age_bars : float64 (S, K)
         Minutes since its newest member was made.
     strength : float64 (S, K)
@@ -47,6 +50,8 @@ class Levels:
     major_support, major_resistance : float64 (S,)
         Next macro or strong (`MAJOR_STRENGTH`) level beyond it.
     support_strength, resistance_strength : float64 (S,)
+    breaks : int16 (S, K)
+        Visits after which the price was on the other side.
     """
 
     price: F8
@@ -60,6 +65,7 @@ class Levels:
     major_resistance: F8
     support_strength: F8
     resistance_strength: F8
+    breaks: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int16))
 
 
 def price_levels(
@@ -92,9 +98,9 @@ def price_levels(
         K is ``params.max_levels``.
     """
     symbols, k = len(panel.symbols), params.max_levels
-    price, strength, age = (np.full((symbols, k), np.nan) for _ in range(3))
-    kind = np.full((symbols, k), -1, dtype=np.int8)
-    touches = np.zeros((symbols, k), dtype=np.int16)
+    out = np.full((symbols, 6, k), np.nan)
+    out[:, 1] = -1.0
+    out[:, 2:4] = 0.0
     context = np.full((symbols, len(CONTEXT_FIELDS)), np.nan)
     end_ms = int(panel.open_time_ms[-1]) + MINUTE_MS
     day_rows, day_high, day_low, day_close, first_day = _days(panel, daily, end_ms)
@@ -105,9 +111,24 @@ def price_levels(
         *(panel.high, panel.low, panel.close, int(panel.open_time_ms[0])),
         *(day_rows, day_high, day_low, day_close, first_day),
         *(scalars, options, spans),
-        *(price, kind, touches, age, strength, context),
+        *(out, context),
     )
-    return Levels(price, kind, touches, age, strength, *(np.ascontiguousarray(column) for column in context.T))
+    price, kind, touches, breaks, age, strength = (np.ascontiguousarray(column) for column in out.swapaxes(0, 1))
+    support, resistance, major_support, major_resistance, below, above = (np.ascontiguousarray(c) for c in context.T)
+    return Levels(
+        price=price,
+        kind=kind.astype(np.int8),
+        touches=touches.astype(np.int16),
+        breaks=breaks.astype(np.int16),
+        age_bars=age,
+        strength=strength,
+        support=support,
+        resistance=resistance,
+        major_support=major_support,
+        major_resistance=major_resistance,
+        support_strength=below,
+        resistance_strength=above,
+    )
 
 
 def _days(panel: BarPanel, daily: BarPanel | None, end_ms: int) -> tuple[NDArray[np.int64], F8, F8, F8, int]:

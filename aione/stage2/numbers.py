@@ -32,7 +32,7 @@ def known_mean(terms: Sequence[F8], weights: Sequence[float]) -> F8:
     return mean
 
 
-def ramp(x: F8, start: float, end: float) -> F8:
+def ramp(x: F8, start: float | F8, end: float | F8) -> F8:
     """Return 0 at ``start``, 1 at ``end``, straight between and flat outside; NaN stays NaN.
 
     Examples

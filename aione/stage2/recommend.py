@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aione.panel import B1, F8
+from aione.stage2.cuts import Cuts
 from aione.stage2.risk import RISK_CLASSES
 from aione.stage2.scenarios import SCENARIO_SIDES, SCENARIOS
 from config.models import RecoThresholds
@@ -104,9 +105,10 @@ TABLE: Final = (
 
 _EDGE: Final = 0.5
 _SIDE: Final = np.array([SCENARIO_SIDES[name] for name in SCENARIOS], dtype=np.int8)
-_WORD_INDEX: Final = {
-    word: np.array([RECOMMENDATIONS.index(name) for name in both], dtype=np.int8) for word, both in WORDS.items()
-}
+_WORD_OF_ROW: Final = np.array(
+    [*([RECOMMENDATIONS.index(name) for name in WORDS[row.word]] for row in TABLE), [NONE, NONE]], dtype=np.int8
+)
+"""Row of the table -> word for up and for down; the last one is of no row."""
 
 
 def _allowed(group: str, risk: tuple[str, str]) -> B1:
@@ -120,7 +122,7 @@ _ALLOWED: Final = {(row.group, row.risk): _allowed(row.group, row.risk) for row 
 
 
 def recommend(
-    scenario: I1, direction: F8, confidence: F8, risk_class: I1, location: F8, thresholds: RecoThresholds
+    scenario: I1, direction: F8, confidence: F8, risk_class: I1, location: F8, thresholds: RecoThresholds | Cuts
 ) -> I1:
     """Return the table's recommendation of every symbol, int8 (S,), an index into ``RECOMMENDATIONS``.
 
@@ -148,6 +150,13 @@ def recommend(
     >>> RECOMMENDATIONS[recommend(*picture, RecoThresholds())[0]]
     'STRONG_BUY'
     """
+    return spoken(table_rows(scenario, direction, confidence, risk_class, location, thresholds), direction)
+
+
+def table_rows(
+    scenario: I1, direction: F8, confidence: F8, risk_class: I1, location: F8, thresholds: RecoThresholds | Cuts
+) -> I1:
+    """Return which row of the table holds for every symbol, int8 (S,), -1 where the direction is unknown."""
     found = np.full(len(direction), NONE, dtype=np.int8)
     side = np.sign(direction)
     facts = {
@@ -157,18 +166,22 @@ def recommend(
         "room": side * location,
         "edge": np.abs(location),
     }
-    down = (direction < 0).astype(np.int64)
     open_rows = ~np.isnan(direction)
-    for row in TABLE:
+    for number, row in enumerate(TABLE):
         holds = open_rows & _ALLOWED[row.group, row.risk][scenario, risk_class]
         if holds.any():
             holds &= _holds(row, facts, thresholds)
-            found[holds] = _WORD_INDEX[row.word][down[holds]]
+            found[holds] = number
             open_rows &= ~holds
     return found
 
 
-def _holds(row: Row, facts: Mapping[str, F8], thresholds: RecoThresholds) -> B1:
+def spoken(rows: I1, direction: F8) -> I1:
+    """Return the recommendation of a row of the table in a direction, int8 (S,); `NONE` of none."""
+    return _WORD_OF_ROW[rows, (direction < 0).astype(np.int64)]
+
+
+def _holds(row: Row, facts: Mapping[str, F8], thresholds: RecoThresholds | Cuts) -> B1:
     """Return where the conditions of a row hold, other than its scenarios and risk classes."""
     holds = np.ones(facts["strength"].shape, dtype=np.bool_)
     if row.against:
@@ -208,4 +221,4 @@ def gate(reco: I1, enters: B1, failed: Mapping[str, B1]) -> tuple[I1, I1]:
     return np.where(reason == NONE, reco, WAIT).astype(np.int8), reason
 
 
-__all__ = ["GATES", "NONE", "TABLE", "WAIT", "WORDS", "Row", "gate", "recommend"]
+__all__ = ["GATES", "NONE", "TABLE", "WAIT", "WORDS", "Row", "gate", "recommend", "spoken", "table_rows"]

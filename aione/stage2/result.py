@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aione.panel import B1, F8
 from aione.stage2.context import Context
+from aione.stage2.explain import Grounds, Told
 from aione.stage2.levels import Levels
 from aione.stage2.scenarios import SCENARIO_SIDES, SCENARIOS
 from config.settings import RECOMMENDATIONS
@@ -67,6 +68,8 @@ class Stage2Result:
     context : Context
     tags : mapping
         ``long`` and ``short`` -> tag of a swap, ``signal`` -> tag of a signal.
+    grounds : Grounds, optional
+        What it was made of; None with Stage2 off.
     """
 
     symbols: tuple[str, ...]
@@ -97,6 +100,8 @@ class Stage2Result:
     levels: Levels | None
     context: Context | None
     tags: Mapping[str, str]
+    grounds: Grounds | None = None
+    _told: list[Told] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def confidence(self) -> F8:
@@ -123,6 +128,31 @@ class Stage2Result:
         """Return the recommendation after the gates; None where there is none."""
         index = int(self.recommendation[row])
         return None if index < 0 else RECOMMENDATIONS[index]
+
+    def explain(self, row: int) -> dict[str, Any]:
+        """Return why the symbol in ``row`` is seen so, in plain values ready for JSON; unknown is None.
+
+        ``scenario``
+            ``name``; ``score`` of the best and ``runner_up`` with its ``runner_up_score``; their ``margin``, and the
+            ``margin_needed`` and ``floor`` without which it is UNCERTAIN.
+        ``direction``, ``factors``
+            Each factor's ``value``, ``weight`` in this scenario and ``contribution``; these sum to the direction.
+        ``qualities``
+            With ``overall``, which times the direction is the raw confidence.
+        ``table_row``
+            ``index``, ``word`` and ``conditions`` of the row that gave the recommendation.
+        ``gates``
+            Each with ``passed`` (None where the table's word is no entry), ``value`` and ``threshold``.
+        ``unknown``, ``anomalies``
+            Names.
+
+        With Stage2 off there is nothing to tell: an empty dictionary.
+        """
+        if self.grounds is None:
+            return {}
+        if not self._told:
+            self._told.append(Told(self, self.grounds))
+        return self._told[0].explain(row)
 
     def view(self, row: int, tick_size: float) -> dict[str, Any]:
         """Return one symbol's part of the payload; see `aione.stage2.view.asset_view`."""

@@ -13,7 +13,9 @@ The plan of a long; a short is its mirror image.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from aione.indicators.readings import Readings
 from aione.panel import B1, F8, MarketSnapshot
+from aione.stage2.cuts import Cuts, multiplied
 from aione.stage2.level_kernel import IMMEDIATE_STRENGTH
 from aione.stage2.levels import Levels
 from config.models import RecoThresholds, RiskParams
@@ -60,7 +63,7 @@ class Plan:
     swapped: B1
 
 
-def risk_class(readings: Readings, market: MarketSnapshot, thresholds: RecoThresholds) -> NDArray[np.int8]:
+def risk_class(readings: Readings, market: MarketSnapshot, thresholds: RecoThresholds | Cuts) -> NDArray[np.int8]:
     """Return the risk class of every symbol, int8 (S,), an index into `RISK_CLASSES`.
 
     Points add up, three and more are extreme: volatility rank high 1, extreme 2; spread above half of
@@ -95,7 +98,14 @@ def tick_sizes(market: MarketSnapshot, close: F8, settings: Settings) -> F8:
 
 
 def make_plan(
-    side: NDArray[np.int8], close: F8, atr: F8, levels: Levels, spread_frac: F8, tick_size: F8, params: RiskParams
+    side: NDArray[np.int8],
+    close: F8,
+    atr: F8,
+    levels: Levels,
+    spread_frac: F8,
+    tick_size: F8,
+    params: RiskParams,
+    dynamic: Mapping[str, F8] = MappingProxyType({}),
 ) -> Plan:
     """Plan an entry at the close for every symbol with a side.
 
@@ -108,6 +118,8 @@ def make_plan(
     spread_frac : float64 (S,)
         NaN is unknown: costs then assume ``unknown_spread_frac``.
     params : RiskParams
+    dynamic : mapping of str to float64 (S,)
+        ``tp_mult_factor`` and ``sl_mult_factor`` upon ``tp_mult`` and ``sl_mult``; NaN changes nothing.
 
     Returns
     -------
@@ -123,10 +135,12 @@ def make_plan(
         noise = params.noise_atr * atr
         behind = np.where(-ahead > 0, -ahead + buffer[:, None], np.nan)
         structural = np.fmin.reduce(np.where(behind >= noise[:, None], behind, np.nan), axis=1, initial=np.inf)
-        distance = np.maximum(np.minimum(structural, params.stop_atr * atr), noise) * params.sl_mult
+        distance = np.maximum(np.minimum(structural, params.stop_atr * atr), noise)
+        distance = distance * multiplied(params.sl_mult, dynamic.get("sl_mult_factor"))
         sl = _on_tick(entry - sign * distance, tick_size, -sign)
         r = np.abs(entry - sl)
-        tp = np.stack([_target(k, r, ahead, buffer, params) for k in params.target_r], axis=1)
+        unit = r * multiplied(params.tp_mult, dynamic.get("tp_mult_factor"))
+        tp = np.stack([_target(k * unit, unit, ahead, buffer) for k in params.target_r], axis=1)
         tp = _on_tick(entry[:, None] + sign[:, None] * tp, tick_size[:, None], -sign[:, None])
     blank, no = np.full_like(entry, np.nan), np.zeros(len(side), dtype=np.bool_)
     plan = corrected(Plan(side, entry, sl, tp, blank, blank, no))
@@ -174,11 +188,9 @@ def reward_to_risk(entry: F8, sl: F8, target: F8, spread_frac: F8, params: RiskP
     return (np.abs(target - entry) - cost) / (np.abs(entry - sl) + cost)
 
 
-def _target(multiple: float, r: F8, ahead: F8, buffer: F8, params: RiskParams) -> F8:
+def _target(nominal: F8, unit: F8, ahead: F8, buffer: F8) -> F8:
     """Return the distance of one target from the entry, in front of a level where one stands in its way."""
-    nominal = multiple * params.tp_mult * r
-    reach = _MOVED_R * params.tp_mult * r
-    in_front = (ahead >= (nominal - reach)[:, None]) & (ahead <= (nominal + buffer)[:, None])
+    in_front = (ahead >= (nominal - _MOVED_R * unit)[:, None]) & (ahead <= (nominal + buffer)[:, None])
     level = np.fmax.reduce(np.where(in_front, ahead, np.nan), axis=1, initial=-np.inf)
     return np.where(np.isinf(level), nominal, np.minimum(nominal, level - buffer))
 

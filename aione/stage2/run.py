@@ -12,7 +12,9 @@ Words and dictionaries are made by `Stage2Result.view`, for one symbol at a time
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,11 @@ from aione.stage2.confidence import (
     scenario_weights,
 )
 from aione.stage2.context import Context, market_context
+from aione.stage2.cuts import Cuts, check_dynamic
+from aione.stage2.explain import Grounds
 from aione.stage2.factors import FACTORS, directional_factors
 from aione.stage2.levels import Levels, price_levels
-from aione.stage2.recommend import NONE, gate, recommend
+from aione.stage2.recommend import NONE, gate, spoken, table_rows
 from aione.stage2.result import STATUSES, Stage2Result
 from aione.stage2.risk import Plan, make_plan, risk_class, tick_sizes
 from aione.stage2.scenarios import SCENARIOS, UNCERTAIN, best_scenario, scenario_scores
@@ -52,6 +56,7 @@ def run_stage2(
     market: MarketSnapshot,
     stage1: Stage1Result,
     settings: Settings,
+    dynamic: Mapping[str, F8] = MappingProxyType({}),
 ) -> Stage2Result:
     """Analyse every symbol at the panel's last bar.
 
@@ -65,31 +70,38 @@ def run_stage2(
         Of the panel's symbols, in its order, at its last bar.
     settings : Settings
         ``STAGE2_CONFIG`` and the sets of entries; with ``use_qde`` off nothing is computed and nothing recommended.
+    dynamic : mapping of str to float64 (S,)
+        What rules have set symbol by symbol, by the names of `aione.stage2.cuts.DYNAMIC`; NaN is not set.
 
     Raises
     ------
     InvalidInput
-        The arguments hold different symbols, or the readings are of another bar.
+        The arguments hold different symbols, the readings are of another bar, or ``dynamic`` has an unknown name.
     """
     _check(panel, readings, market, stage1)
+    check_dynamic(dynamic, len(panel.symbols))
     config = settings.STAGE2_CONFIG
     if not config.switches.use_qde:
         return _nothing(panel.symbols, settings)
-    close, atr = readings["close"], readings["atr"]
+    close, atr, cuts = readings["close"], readings["atr"], Cuts.of(config.thresholds, dynamic)
     levels = _levels(panel, daily, readings, settings)
     context = market_context(levels, close, atr)
     factors = _factors(readings, market, context, settings)
-    scores = scenario_scores(factors, readings, market, config.thresholds)
-    scenario = best_scenario(scores, config.thresholds)
-    aim = direction(factors, scenario, scenario_weights(config))
-    qualities = quality(readings, market, levels, aim.known_share, config.thresholds)
+    scores = scenario_scores(factors, readings, market, cuts)
+    scenario = best_scenario(scores, cuts)
+    weights = scenario_weights(config)
+    aim = direction(factors, scenario, weights)
+    qualities = quality(readings, market, levels, aim.known_share, cuts)
     trust = overall_quality(qualities)
     confidence = raw_confidence(aim.value, trust)
-    danger = risk_class(readings, market, config.thresholds)
-    original = recommend(scenario, aim.value, confidence, danger, context.location, config.thresholds)
+    danger = risk_class(readings, market, cuts)
+    rows = table_rows(scenario, aim.value, confidence, danger, context.location, cuts)
+    original = spoken(rows, aim.value)
     ticks = tick_sizes(market, close, settings)
-    plan = make_plan(_sides(original, settings), close, atr, levels, market.spread_frac, ticks, config.risk)
-    final, reason = _gated(original, plan, confidence, readings, settings)
+    plan = make_plan(_sides(original, settings), close, atr, levels, market.spread_frac, ticks, config.risk, dynamic)
+    enters = _sides(original, settings) != 0
+    shut = _shut(plan, confidence, readings, cuts, config.risk.min_rr)
+    final, reason = gate(original, enters, shut)
     side = _sides(final, settings)
     known = ~np.isnan(aim.value)
     return Stage2Result(
@@ -111,10 +123,13 @@ def run_stage2(
         is_signal=stage1.alert & (side != 0),
         **_plan_columns(plan),
         risk_class=danger,
-        anomalies=anomalies(panel, readings, market, stage1.thresholds, config.thresholds),
+        anomalies=anomalies(panel, readings, market, stage1.thresholds, cuts),
         levels=levels,
         context=context,
         tags=_tags(settings),
+        grounds=Grounds(
+            cuts, weights, rows, enters, np.stack([*shut.values()]), readings["bars_age"], config.risk.min_rr
+        ),
     )
 
 
@@ -155,15 +170,14 @@ def _sides(reco: I1, settings: Settings) -> I1:
     return np.array([*words, 0], dtype=np.int8)[reco]
 
 
-def _gated(original: I1, plan: Plan, confidence: F8, readings: Readings, settings: Settings) -> tuple[I1, I1]:
-    config = settings.STAGE2_CONFIG
-    failed: dict[str, B1] = {
+def _shut(plan: Plan, confidence: F8, readings: Readings, cuts: Cuts, min_rr: float) -> dict[str, B1]:
+    """Return where each of `GATES` is shut, bool (S,), in their order."""
+    return {
         "stale_data": ~(readings["bars_age"] == 0),
         "no_plan": plan.side == 0,
-        "insufficient_rr": ~(plan.rr >= config.risk.min_rr),
-        "low_confidence": ~(confidence >= config.thresholds.entry_confidence),
+        "insufficient_rr": ~(plan.rr >= min_rr),
+        "low_confidence": ~(confidence >= cuts.entry_confidence),
     }
-    return gate(original, _sides(original, settings) != 0, failed)
 
 
 def _tags(settings: Settings) -> dict[str, str]:

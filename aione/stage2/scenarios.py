@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aione.indicators.readings import Readings
 from aione.panel import F8, MarketSnapshot
+from aione.stage2.cuts import Cuts
 from aione.stage2.factors import FACTORS
 from aione.stage2.numbers import clip01, known_mean, or_zero, ramp
 from config.models import RecoThresholds, Scenario
@@ -32,7 +33,7 @@ SCENARIO_SIDES: Final[Mapping[str, int]] = {
 }
 
 
-def scenario_scores(factors: F8, readings: Readings, market: MarketSnapshot, thresholds: RecoThresholds) -> F8:
+def scenario_scores(factors: F8, readings: Readings, market: MarketSnapshot, thresholds: RecoThresholds | Cuts) -> F8:
     """Return the score of every scenario, float64 (S, 10) in the order of `SCENARIOS`; NaN is unknown.
 
     ``factors`` is float64 (9, S). UNCERTAIN scores ``scenario_floor``: what another must reach.
@@ -57,7 +58,7 @@ def scenario_scores(factors: F8, readings: Readings, market: MarketSnapshot, thr
     return np.ascontiguousarray(np.stack([scores[name] for name in SCENARIOS], axis=1))
 
 
-def best_scenario(scores: F8, thresholds: RecoThresholds) -> NDArray[np.int8]:
+def best_scenario(scores: F8, thresholds: RecoThresholds | Cuts) -> NDArray[np.int8]:
     """Return the winner of each row of ``scores (S, 10)`` as an index into `SCENARIOS`."""
     rivals = np.where(np.isnan(scores), -1.0, scores)
     rivals[:, UNCERTAIN] = -1.0
@@ -135,10 +136,10 @@ def _calm(factors: Mapping[str, F8], readings: Readings) -> F8:
     )
 
 
-def _high_volatility(factors: Mapping[str, F8], readings: Readings, thresholds: RecoThresholds) -> F8:
+def _high_volatility(factors: Mapping[str, F8], readings: Readings, thresholds: RecoThresholds | Cuts) -> F8:
     """Return how violent the market is without going anywhere."""
     quantile = thresholds.high_vol_quantile
-    rank = ramp(readings["atr_percentile"], quantile - 0.15, min(1.0, quantile + 0.09))
+    rank = ramp(readings["atr_percentile"], quantile - 0.15, np.minimum(1.0, quantile + 0.09))
     surge = ramp(readings["vol_ratio"] / readings["vol_ratio_p95"], 0.8, 1.3)
     aimed = clip01(np.fmax(np.abs(factors["breakout"]), np.abs(factors["trend"])))
     return known_mean([rank, surge], [1.0, 1.0]) * (1.0 - 0.6 * or_zero(aimed))

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from aione.errors import InvalidInput
 from aione.prices import round_to_tick
 from aione.stage2.confidence import UNCALIBRATED
@@ -85,16 +83,19 @@ def _levels(result: Stage2Result, row: int, tick_size: float) -> list[dict[str, 
     levels = result.levels
     if levels is None:
         return []
+    columns = (levels.price, levels.kind, levels.touches, levels.breaks, levels.age_bars, levels.strength)
     return [
         {
-            "price": _price(levels.price[row, at], tick_size),
-            "kind": LEVEL_KINDS[levels.kind[row, at]],
-            "tier": _tier(int(levels.kind[row, at])),
-            "touches": int(levels.touches[row, at]),
-            "age_bars": int(levels.age_bars[row, at]),
-            "strength": _number(levels.strength[row, at]),
+            "price": _price(price, tick_size),
+            "kind": LEVEL_KINDS[kind],
+            "tier": _tier(kind),
+            "touches": touches,
+            "breaks": breaks,
+            "age_bars": int(age_bars),
+            "strength": _number(strength, 3),
         }
-        for at in np.flatnonzero(levels.kind[row] >= 0)
+        for price, kind, touches, breaks, age_bars, strength in zip(*(c[row].tolist() for c in columns), strict=True)
+        if kind >= 0
     ]
 
 

@@ -20,8 +20,11 @@ from aione.publish.payload import (
     RiskParameters,
     Snapshot,
     TradeView,
+    asset_of,
 )
 from aione.publish.schema import SCHEMA_PATH, main, payload_schema, schema_bytes
+
+from .test_payload import WHOLE
 
 FULL = Asset(
     symbol="X",
@@ -33,6 +36,7 @@ FULL = Asset(
     trade=TradeView(trade_id="t", side="long", state="open", entry=1.0, sl=0.9, tp=[], opened_ms=1),
     prefilter=PrefilterVerdict(passed=False, reason="age", value=1.0, threshold="x"),
 )
+WITH_WHY = asset_of(WHOLE)
 META = Meta(schema_version=SCHEMA_VERSION, epoch="e", seq=1, ts=1, source="s", stale=False, bar_time_ms=0)
 
 
@@ -46,7 +50,7 @@ def test_the_schema_names_its_version_and_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("assets", [[], [FULL], [Asset(symbol="Y", state="no_data")]])
+@pytest.mark.parametrize("assets", [[], [FULL], [WITH_WHY], [Asset(symbol="Y", state="no_data")]])
 @pytest.mark.parametrize("kind", [Snapshot, Delta])
 def test_what_is_published_follows_the_schema(kind, assets) -> None:
     jsonschema.validate(decode(encode(kind(meta=META, counters=Counters(), assets=assets))), payload_schema())

@@ -59,7 +59,7 @@ async def test_the_same_minute_again_changes_nothing_but_what_the_clock_says(scr
     assert events == 0
 
     def content(state):
-        drop = {"data_age_ms", "last_updated"}
+        drop = {"data_age_ms", "ages", "last_updated"}
         return [{key: value for key, value in asset.items() if key not in drop} for asset in state["assets"]]
 
     assert content(before) == content(after)

@@ -131,6 +131,8 @@ def columns(result) -> dict[str, np.ndarray]:
     """Every array of a result by name, mappings and nested ones flattened."""
     found: dict[str, np.ndarray] = {}
     for field in fields(result):
+        if field.name in {"grounds", "_told"}:
+            continue
         value = getattr(result, field.name)
         if isinstance(value, np.ndarray):
             found[field.name] = value

@@ -13,6 +13,8 @@ import pytest
 from aione.errors import InvalidInput
 from aione.prices import format_price, price_decimals, round_to_tick
 from aione.stage2 import run_stage2
+from aione.stage2.level_kinds import FIRST_MACRO, FIRST_MESO, LEVEL_KINDS
+from aione.stage2.levels import TIERS
 from aione.stage2.narrative import _FACTOR, _GATE, _RECOMMENDATION, _RISK, _SCENARIO, _TEXTS, narrative
 from aione.stage2.recommend import GATES
 from aione.stage2.risk import RISK_CLASSES
@@ -72,6 +74,23 @@ def test_prices_are_on_the_tick(views):
         prices += [] if plan is None else [plan["entry"], plan["sl"], *plan["tp"]]
         for price in prices:
             assert price is None or price == round_to_tick(price, TICK)
+
+
+def test_every_level_of_the_view_is_a_level_of_the_result(settings):
+    result = run_stage2(*inputs(settings, random_panel(2), daily_panel(3)), settings)
+    for row in range(len(SYMBOLS)):
+        found = result.view(row, TICK)["market_context"]["key_levels_meta"]
+        assert len(found) == np.count_nonzero(result.levels.kind[row] >= 0) > 0
+        for at, level in enumerate(found):
+            kind = int(result.levels.kind[row, at])
+            assert level["kind"] == LEVEL_KINDS[kind]
+            assert level["tier"] == TIERS[(kind >= FIRST_MESO) + (kind >= FIRST_MACRO)]
+            assert level["price"] == round_to_tick(result.levels.price[row, at], TICK)
+            assert (level["touches"], level["breaks"]) == (
+                result.levels.touches[row, at],
+                result.levels.breaks[row, at],
+            )
+            assert level["strength"] == pytest.approx(result.levels.strength[row, at], abs=5e-4)
 
 
 def test_a_plan_in_the_view_is_in_order(views):
