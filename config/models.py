@@ -167,6 +167,24 @@ class RecoThresholds(Model):
     extreme_spread_frac: Positive = 0.0030
 
 
+class EpisodeParams(Model):
+    """What counts as a move worth having caught: at least so much, within so many bars."""
+
+    move_pct_up: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.01, description="a fraction: 0.01 is 1 %")
+    move_pct_down: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
+    window_bars: Bars = 60
+
+
+class DynamicParams(Model):
+    """The rules that move thresholds: where they are, and how what they move moves."""
+
+    use_rules: bool = True
+    rules_dir: str = Field("", description="directory of threshold_rules*.yaml; empty takes those that are shipped")
+    dyn_smooth_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
+    move_pct_least: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.002
+    move_pct_most: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
+
+
 class Switches(Model):
     """What is on: the whole of Stage2, each trigger, each factor."""
 
@@ -191,6 +209,8 @@ class Stage2Config(Model):
     levels: LevelParams = LevelParams()
     risk: RiskParams = RiskParams()
     thresholds: RecoThresholds = RecoThresholds()
+    episodes: EpisodeParams = EpisodeParams()
+    dynamic: DynamicParams = DynamicParams()
     trigger_thresholds: ThresholdLayer = Field(
         default_factory=dict, description="laid on STAGE1_MONITOR_PARAMS.thresholds, below class and symbol"
     )
@@ -296,6 +316,8 @@ class VenueParams(Model):
 
 __all__ = [
     "Bars",
+    "DynamicParams",
+    "EpisodeParams",
     "FactorWeights",
     "FilterParams",
     "Fraction",
