@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from math import isnan
 from pathlib import Path
 from typing import Any, Final
@@ -32,20 +33,18 @@ ROUNDING: Final = 1e-13
 _PACKAGE: Final = Path(__file__).parent
 
 
-def _source_stamp() -> tuple[str, int]:
-    """Change when any kernel of this package does: a compiled kernel holds the code of those that it calls."""
-    sources = sorted(_PACKAGE.glob("*.py"))
+@cache
+def _source_stamp(own: Path) -> tuple[str, int]:
+    """Change when any kernel of this package or of ``own`` does: a compiled kernel holds the code that it calls."""
+    sources = sorted({*_PACKAGE.glob("*.py"), *own.glob("*.py")})
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest(), len(sources)
-
-
-_STAMP: Final = _source_stamp()
 
 
 def kernel_decorator(**options: Any) -> Any:
     """Return a decorator that compiles to machine code, once for all processes.
 
     Numba looks only at the file of a kernel to tell whether its cached code is still good. Here it looks at all files
-    of the package, or a changed helper would stay as it was inside its callers.
+    of its package and of this one, or a changed helper would stay as it was inside its callers.
     """
     compile_kernel = njit(cache=True, nogil=True, error_model="numpy", **options)
 
@@ -53,7 +52,8 @@ def kernel_decorator(**options: Any) -> Any:
         kernel = compile_kernel(function)
         cache_file = getattr(kernel._cache, "_cache_file", None)  # noqa: SLF001 - Numba has no public way
         if cache_file is not None:
-            cache_file._source_stamp = _STAMP  # noqa: SLF001 - likewise
+            own = Path(function.__code__.co_filename).parent
+            cache_file._source_stamp = _source_stamp(own)  # noqa: SLF001 - likewise
         return kernel
 
     return decorate

@@ -20,7 +20,7 @@ from aione.panel import DAY_MS
 from aione.publish.codec import decode_message
 from aione.publish.payload import Snapshot
 from aione.run.market import parse_moment
-from aione.run.scan import _cycle, _exchange, _redis
+from aione.run.scan import cycle, exchange, redis_of_its_own
 from aione.run.system import MarketChoice
 from aione.screening.runtime import open_runtime
 from aione.store.connect import connect, redis_errors
@@ -182,11 +182,11 @@ async def _state(settings: Settings, redis_url: str, choice: MarketChoice | None
         finally:
             await redis.aclose()
         return
-    async with _redis() as own_url, _exchange(choice) as venue:
+    async with redis_of_its_own() as own_url, exchange(choice) as venue:
         chosen = load_settings(overrides={"VENUE": venue}) if venue else settings
         frozen_ms = parse_moment(choice.at) if choice.at else None
         async with open_runtime(chosen, own_url, frozen_ms=frozen_ms) as runtime:
-            await _cycle(runtime)
+            await cycle(runtime)
             yield runtime.redis
 
 

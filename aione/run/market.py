@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from aione.errors import InvalidInput
 from aione.run.system import MarketChoice
@@ -34,6 +35,25 @@ def parse_moment(text: str) -> int:
     return int(moment.timestamp() * 1000)
 
 
+def recorded_choice(replay: Path | None, at: str | None) -> MarketChoice | None:
+    """Return the choice of a recording at a moment; None where no recording is named.
+
+    Raises
+    ------
+    InvalidInput
+        A moment without a recording, a directory that is none, or a moment that is none.
+    """
+    if replay is None:
+        if at is not None:
+            raise InvalidInput("--at says which moment of a recording is meant: it needs --replay")
+        return None
+    if not replay.is_dir():
+        raise InvalidInput(f"--replay: expected a directory of recorded bars, {replay} is not one")
+    if at is not None:
+        parse_moment(at)
+    return MarketChoice(is_live=False, replay=replay.resolve(), at=at, symbols=60, seed=7)
+
+
 def make_market(choice: MarketChoice, now_ms: int | None = None) -> Market:
     """Return the recorded or synthetic market; ``now_ms`` is the moment that the recording's ``at`` becomes."""
     if choice.replay is None:
@@ -43,4 +63,4 @@ def make_market(choice: MarketChoice, now_ms: int | None = None) -> Market:
     return RecordedMarket(choice.replay, at_ms=at_ms, now_ms=now_ms)
 
 
-__all__ = ["make_market", "parse_moment"]
+__all__ = ["make_market", "parse_moment", "recorded_choice"]

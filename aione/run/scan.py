@@ -54,14 +54,16 @@ async def scan(choice: MarketChoice, settings: Settings) -> dict[str, Any]:
     A replay is looked at as it was at ``choice.at``, by a simulated exchange whose clock stands still. The cycle
     runs on a Redis server of its own, which ends with it: a scan never touches the state of a running system.
     """
-    async with _redis() as redis_url, _exchange(choice) as venue:
+    async with redis_of_its_own() as redis_url, exchange(choice) as venue:
         chosen = load_settings(overrides={"VENUE": venue}) if venue else settings
         frozen_ms = parse_moment(choice.at) if choice.at else None
         async with open_runtime(chosen, redis_url, frozen_ms=frozen_ms) as runtime:
-            return await _cycle(runtime)
+            return await cycle(runtime)
 
 
-async def _cycle(runtime: Runtime) -> dict[str, Any]:
+async def cycle(runtime: Runtime) -> dict[str, Any]:
+    """Do all of it once, from the universe to the published snapshot, and return that."""
+
     async def quietly(_: Progress) -> None:
         """A scan shows its result only."""
 
@@ -79,7 +81,8 @@ async def _cycle(runtime: Runtime) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _redis() -> AsyncIterator[str]:
+async def redis_of_its_own() -> AsyncIterator[str]:
+    """Run a Redis server that keeps nothing, and yield its address."""
     server = ValkeyServer(save="", appendonly="no")
     await asyncio.to_thread(server.start)
     try:
@@ -89,7 +92,7 @@ async def _redis() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _exchange(choice: MarketChoice) -> AsyncIterator[dict[str, Any] | None]:
+async def exchange(choice: MarketChoice) -> AsyncIterator[dict[str, Any] | None]:
     """Serve the chosen market on loopback and yield the settings that lead to it; None is the real exchange."""
     if choice.is_live:
         yield None
@@ -100,4 +103,4 @@ async def _exchange(choice: MarketChoice) -> AsyncIterator[dict[str, Any] | None
         yield {"rest_url": server.rest_url, "ws_url": server.ws_url, "weight_per_minute": NO_LIMIT}
 
 
-__all__ = ["run_scan", "scan"]
+__all__ = ["cycle", "exchange", "redis_of_its_own", "run_scan", "scan"]
