@@ -48,6 +48,7 @@ bench: $(VENV)/test.stamp $(PEER)/stamp
 	$(BIN)/python benchmarks/bench_scan.py
 	$(BIN)/python benchmarks/bench_stream.py --cryptofeed $(PEER)/bin/python
 	$(BIN)/python benchmarks/bench_store.py
+	$(BIN)/python benchmarks/bench_audit.py
 
 soak: $(VENV)/test.stamp
 	SCHEDULES=$(SCHEDULES) FIRST_SEED=$(FIRST_SEED) $(BIN)/python -m pytest tests/plane --timeout 0

@@ -92,7 +92,7 @@ def audit(
     since: Annotated[str | None, typer.Option(help="2h, 15m, 3d, or a moment such as 2026-11-22T10:00:00Z")] = None,
     until: Annotated[str | None, typer.Option(help="Likewise")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many")] = 100,
-    jsonl: Annotated[Path | None, typer.Option(help="Look into this file and those put aside of it, not Redis")] = None,
+    jsonl: Annotated[Path | None, typer.Option(help="Look into this file (and those put aside of it) alone")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV")] = False,
     json: Json = False,
 ) -> None:
@@ -100,12 +100,11 @@ def audit(
     from rich.console import Console  # noqa: PLC0415  # --help stays fast
 
     from aione.audit.query import Query  # noqa: PLC0415
-    from aione.run.audit import as_csv, as_json, as_table, ask, parse_since  # noqa: PLC0415
+    from aione.run.audit import as_csv, as_json, as_table, ask, parse_since, places  # noqa: PLC0415
 
     now_ms = time.time_ns() // 1_000_000
     first, last = (None if text is None else parse_since(text, now_ms) for text in (since, until))
-    url = running_addresses()["REDIS_URL"] if jsonl is None else None
-    answer = ask(Query(symbol.upper(), stage, kind, first, last, limit), url, jsonl)
+    answer = ask(Query(symbol.upper(), stage, kind, first, last, limit), *places(jsonl))
     if csv or json:
         print(as_json(answer) if json else as_csv(answer), end="\n" if json else "")  # noqa: T201  # the command's answer
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from config.models import (
+    AuditParams,
     FilterParams,
     MetricResults,
     ParamRange,
@@ -128,6 +129,9 @@ USER_SETTINGS_DEFAULT: dict[str, Any] = UserSettings().model_dump()
 # ── Exchange ──
 VENUE: dict[str, Any] = VenueParams().model_dump()
 
+# ── Audit ──
+AUDIT: dict[str, Any] = AuditParams().model_dump()
+
 # ── Calibration ──
 OPTUNA_SQLITE_URI = "sqlite:///optuna.db"
 OPTUNA_PARAM_RANGES: dict[str, dict[str, Any]] = {
@@ -144,6 +148,7 @@ __all__ = [
     "ARCHIVE_INTERVAL_SEC",
     "ASSET_CLASS_MAPPING",
     "ASSET_STATE",
+    "AUDIT",
     "BUY_SET",
     "DEFAULT_LOOKBACK",
     "DEFAULT_TIMEFRAME",

@@ -244,6 +244,17 @@ class UserSettings(Model):
     trade: Stage3Params = Stage3Params()
 
 
+class AuditParams(Model):
+    """Where audit events go; see `aione.audit`."""
+
+    is_on: bool = True
+    max_size: Bars = Field(10_000, description="events held in memory")
+    stream_maxlen: Bars = Field(200_000, description="about how many the Redis stream keeps")
+    jsonl_path: str = Field("", description="a file of JSON lines as well; empty is none")
+    jsonl_rotate_mb: Positive = 50.0
+    jsonl_keep: Bars = 10
+
+
 class ParamRange(Model):
     """A range that calibration may search."""
 
@@ -315,6 +326,7 @@ class VenueParams(Model):
 
 
 __all__ = [
+    "AuditParams",
     "Bars",
     "DynamicParams",
     "EpisodeParams",

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from config import config
 from config.models import (
+    AuditParams,
     Bars,
     FilterParams,
     Fraction,
@@ -106,6 +107,7 @@ class Settings(Model):
     MIN_CONFIDENCE_TRADE_PLACEHOLDER: Fraction
     USER_SETTINGS_DEFAULT: UserSettings
     VENUE: VenueParams
+    AUDIT: AuditParams
     OPTUNA_SQLITE_URI: str
     OPTUNA_PARAM_RANGES: dict[str, ParamRange]
     METRICS_PORT: Annotated[int, Field(ge=0, le=65535)]

@@ -5,22 +5,26 @@
    none is mixed up.
 3. A file that would outgrow its size is renamed to ``<path>.1``, those before it one further, the oldest removed.
 4. Written means in the kernel's hands: a killed process loses none of it. A sync asks for the disk.
+5. A reader opens all files under the same lock and reads them as they were then: no rotation makes a hole.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from aione.audit.record import AuditEvent, lines
 from aione.errors import InvalidInput
 
 MEGABYTE: Final = 1_000_000
+READER_WAITS_S: Final = 2.0
+"""A reader that gets no lock in this time (a writer was stopped in its write) reads without it."""
 
 
 class JsonlSink:
@@ -77,7 +81,9 @@ def append_lines(path: Path, events: Iterable[AuditEvent], *, is_new: bool) -> P
     """Write events to a file, in place of what it holds or after it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if is_new:
-        path.write_bytes(lines(events))
+        part = path.with_name(f"{path.name}.part")
+        part.write_bytes(lines(events))
+        part.replace(path)
     else:
         with _locked(path):
             _append(path, lines(events))
@@ -92,9 +98,13 @@ class JsonlFile:
     unreadable: int = field(default=0, init=False)
 
     def __iter__(self) -> Iterator[AuditEvent]:
-        for path in files_of(self.path):
-            with path.open("rb") as file:
+        with ExitStack() as held:
+            for file, size in _opened(self.path, held):
+                seen = 0
                 for line in file:
+                    seen += len(line)
+                    if seen > size:
+                        break  # written since, and perhaps not to its end
                     if not line.strip():
                         continue
                     try:
@@ -113,11 +123,49 @@ def files_of(path: Path) -> list[Path]:
     return [*(other for _, other in sorted(numbered, reverse=True)), *([path] if path.exists() else [])]
 
 
+def _opened(path: Path, held: ExitStack) -> list[tuple[BinaryIO, int]]:
+    """Return the files and their sizes, all of one moment, oldest first."""
+    files: list[tuple[BinaryIO, int]] = []
+    with _shared(path):
+        for one in files_of(path):
+            try:
+                file = held.enter_context(one.open("rb"))
+            except FileNotFoundError:
+                continue  # without the lock, a rotation may have taken it away
+            files.append((file, os.fstat(file.fileno()).st_size))
+    return files
+
+
+@contextmanager
+def _shared(path: Path) -> Iterator[None]:
+    try:
+        lock = path.with_name(f"{path.name}.lock").open("rb")
+    except OSError:
+        yield  # nobody writes it, or it is not ours to lock
+        return
+    with lock:
+        deadline = time.monotonic() + READER_WAITS_S
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.002)
+            else:
+                break
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.with_name(f"{path.name}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # closing is not enough: a child forked meanwhile holds it open
 
 
 def _append(path: Path, text: bytes) -> None:

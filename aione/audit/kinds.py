@@ -65,14 +65,16 @@ KINDS: Final = (
     Kind(
         "stage2",
         "dyn_stats",
-        "once a cycle for each rule that did anything",
+        "for each rule that was applied, in a cycle in which any value changed",
         {
             "rule": "id",
             "source": "file",
             "evaluations": "symbols looked at, ever",
             "matched": "conditions that held, ever",
             "applied": "times its actions were put in force, ever",
+            "blocked": "times it matched and its limits or another regime kept it from that, ever",
             "priority": "of the rule",
+            "last_ms": "bar of the last application",
         },
     ),
     Kind(

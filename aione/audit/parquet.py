@@ -31,7 +31,7 @@ def write_days(folder: Path, events: Sequence[AuditEvent], name: str) -> list[Pa
     """Write a file ``day=YYYY-MM-DD/<name>.parquet`` for each UTC day of the events; return their paths."""
     days: dict[str, list[AuditEvent]] = {}
     for event in events:
-        days.setdefault(datetime.fromtimestamp(event.ts / 1000, UTC).strftime("%Y-%m-%d"), []).append(event)
+        days.setdefault(_day(event.ts), []).append(event)
     paths = []
     for day, held in sorted(days.items()):
         path = folder / f"day={day}" / f"{name}.parquet"
@@ -41,6 +41,14 @@ def write_days(folder: Path, events: Sequence[AuditEvent], name: str) -> list[Pa
         part.replace(path)
         paths.append(path)
     return paths
+
+
+def _day(ts: int) -> str:
+    """Return the UTC day; a moment that no calendar has (a wrong unit) is of its first or its last day."""
+    try:
+        return datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%d")
+    except (ValueError, OverflowError, OSError):
+        return "0001-01-01" if ts < 0 else "9999-12-31"
 
 
 def _table(events: Sequence[AuditEvent]) -> pa.Table:

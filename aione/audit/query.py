@@ -70,7 +70,7 @@ def look(query: Query, *, client: redis.Redis | None = None, path: Path | None =
                 found[event.id] = event
     ordered = sorted(found.values(), key=lambda event: event.ts)
     lost = unreadable + (0 if file is None else file.unreadable)
-    return Answer(tuple(ordered[-query.limit :]), len(ordered), lost)
+    return Answer(tuple(ordered[max(0, len(ordered) - query.limit) :]), len(ordered), lost)
 
 
 __all__ = ["Answer", "Query", "look"]

@@ -13,6 +13,7 @@ from aione.audit.record import AuditEvent, RawEvent, made
 
 POLL_S: Final = 0.2
 BATCH: Final = 1000
+LEAST_JOIN_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class SinkWorker:
         self.sink = sink
         self._capacity = capacity
         self._queue: deque[RawEvent] = deque()
-        self._batch: list[AuditEvent] = []
+        self._batch: list[RawEvent] = []
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._wake = threading.Event()
@@ -79,6 +80,7 @@ class SinkWorker:
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was put before is written and synced; False when the time is over first."""
         deadline = time.monotonic() + timeout_s
+        self._wake.set()
         with self._lock:
             target = self._written + len(self._batch) + len(self._queue)
         while True:
@@ -90,24 +92,38 @@ class SinkWorker:
                 if left <= 0:
                     return False
                 self._idle.wait(min(left, POLL_S))
-        self.sink.sync()
+        try:
+            self.sink.sync()
+        except OSError as error:
+            self._error = f"{type(error).__name__}: {error}"
+            return False
         return True
 
+    def wake(self) -> None:
+        """Let the thread write at once what waits."""
+        self._wake.set()
+
     def close(self, timeout_s: float) -> bool:
-        """Write what waits, end the thread and close the sink; what is left after the time is counted as dropped."""
+        """Write what waits, end the thread and close the sink; what is left after the time is counted as dropped.
+
+        An event that another thread was just putting is written all the same, by a thread that ends with it.
+        """
+        deadline = time.monotonic() + timeout_s
         is_written = self.flush(timeout_s)
         self._is_closing = True
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        thread = self._thread
+        if thread is not None:
+            thread.join(max(LEAST_JOIN_S, deadline - time.monotonic()))
+        is_stuck = thread is not None and thread.is_alive()
         with self._lock:
-            self._dropped += len(self._queue) + len(self._batch)
+            self._dropped += len(self._queue)
             self._queue.clear()
-            self._batch = []
-        if self._thread is None or not self._thread.is_alive():
+            if not is_stuck:  # else the batch is in the sink's hands, and nobody knows what becomes of it
+                self._dropped += len(self._batch)
+                self._batch = []
+        if not is_stuck:
             self.sink.close()
-        self._thread = None
-        self._is_closing = False
         return is_written
 
     def stats(self) -> SinkStats:
@@ -130,19 +146,28 @@ class SinkWorker:
             self._wake.clear()
             while self._write_some():
                 pass
-            if self._is_closing:
+            if self._is_closing and self._has_ended():
                 return
+
+    def _has_ended(self) -> bool:
+        """Return whether the thread may end. First its place is empty, then the queue: no put falls in between."""
+        with self._lock:
+            me, self._thread = self._thread, None
+            if self._queue and not self._error:
+                self._thread = me
+                return False
+        return True
 
     def _write_some(self) -> bool:
         """Write one batch; False when there is none or the sink has failed."""
         with self._lock:
             while self._queue and len(self._batch) < BATCH:
-                self._batch.append(made(self._queue.popleft()))
+                self._batch.append(self._queue.popleft())
             batch = self._batch
         if not batch:
             return False
         try:
-            self.sink.write(batch)
+            self.sink.write(list(map(made, batch)))
         except Exception as error:  # noqa: BLE001 - whatever a sink raises must not end the thread; it is tried again
             if not self._error:
                 _log.warning("the audit sink %s does not take events: %s", self.sink.name, error)

@@ -14,13 +14,16 @@ from typing import Any, Final
 import orjson
 import redis
 from rich.table import Table
+from rich.text import Text
 
+from aione.audit.jsonl import files_of
 from aione.audit.query import Answer, Query, look
 from aione.audit.record import AuditEvent, flat
 from aione.errors import InvalidInput, ServiceUnavailable
+from aione.run.home import audit_file, home_directory, running_addresses
 from aione.run.market import parse_moment
 
-_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])")
 _UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SHOWN: Final = 160
 
@@ -47,6 +50,26 @@ def parse_since(text: str, now_ms: int) -> int:
         raise InvalidInput(
             f"expected a moment such as 2025-05-20T12:00:00Z or a stretch such as 15m, 2h, 3d, was {text!r}"
         ) from error
+
+
+def places(jsonl: Path | None) -> tuple[str | None, Path | None]:
+    """Return the Redis and the file to look into: a named file alone, else the running system's and its home's.
+
+    Raises
+    ------
+    ServiceUnavailable
+        No system runs, and its home holds no file.
+    """
+    if jsonl is not None:
+        return None, jsonl
+    kept = audit_file(home_directory())
+    path = kept if files_of(kept) else None
+    try:
+        return running_addresses()["REDIS_URL"], path
+    except ServiceUnavailable:
+        if path is None:
+            raise
+        return None, path
 
 
 def ask(query: Query, redis_url: str | None, path: Path | None) -> Answer:
@@ -109,9 +132,16 @@ def as_table(answer: Answer) -> Table:
     for name in ("time (UTC)", "stage", "kind", "symbol", "what"):
         table.add_column(name, overflow="fold", no_wrap=name != "what")
     for event in answer.events:
-        at = datetime.fromtimestamp(event.ts / 1000, UTC).strftime("%m-%d %H:%M:%S")
-        table.add_row(at, event.stage, event.kind, event.symbol, _what(event))
+        cells = (_moment(event.ts), event.stage, event.kind, event.symbol, _what(event))
+        table.add_row(*map(Text, cells))  # as they are: a text in brackets is no markup
     return table
+
+
+def _moment(ts: int) -> str:
+    try:
+        return datetime.fromtimestamp(ts / 1000, UTC).strftime("%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(ts)  # another unit than milliseconds
 
 
 def _what(event: AuditEvent) -> str:
@@ -127,4 +157,4 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-__all__ = ["as_csv", "as_json", "as_table", "ask", "parse_since"]
+__all__ = ["as_csv", "as_json", "as_table", "ask", "parse_since", "places"]

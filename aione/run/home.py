@@ -39,6 +39,11 @@ def data_directory(environ: Mapping[str, str] | None = None) -> Path:
     return Path(named).expanduser().resolve() if named else home_directory(environ) / "data"
 
 
+def audit_file(home: Path) -> Path:
+    """Return where the audit of a home is kept on disk."""
+    return home / "audit" / "audit.jsonl"
+
+
 @contextmanager
 def owned(home: Path) -> Iterator[None]:
     """Own a home while the block runs; the lock goes with the process, however it ends.
@@ -107,6 +112,7 @@ def forget_addresses(home: Path) -> None:
 
 
 __all__ = [
+    "audit_file",
     "data_directory",
     "forget_addresses",
     "home_directory",

@@ -22,7 +22,7 @@ from types import MappingProxyType
 import httpx
 
 from aione.errors import AlreadyRunning, ServiceUnavailable
-from aione.run.home import data_directory
+from aione.run.home import audit_file, data_directory
 from aione.run.leftovers import MARK, end_leftovers
 from aione.run.process import Child, free_port
 from aione.run.redis_server import redis_command
@@ -80,6 +80,7 @@ class System:
         self.environ |= {
             "AIONE_HOME": str(self.home),
             "AIONE_DATA_DIR": str(data_directory({**self.environ, "AIONE_HOME": str(self.home)})),
+            "AIONE_AUDIT__jsonl_path": self.environ.get("AIONE_AUDIT__jsonl_path") or str(audit_file(self.home)),
             MARK: str(self.home),
             "PYTHONUNBUFFERED": "1",
         }

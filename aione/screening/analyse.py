@@ -8,18 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aione.indicators.readings import Readings, compute_readings
-from aione.screening.load import Loaded
+from aione.screening.load import Loaded, read_rule_state
 from aione.stage1.run import Stage1Result, run_stage1
 from aione.stage2.run import Stage2Result, run_stage2
+from aione.thresholds import RuleOutcome, RuleState, apply_rules
 from config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What Stage1 found, the readings that it saw, and how long both took."""
+    """What the rules said, what Stage1 found, the readings that both saw, and how long it took."""
 
     readings: Readings
     stage1: Stage1Result
+    rules: RuleOutcome
+    rule_state: RuleState
     seconds: float
 
 
@@ -43,14 +46,18 @@ def find_triggers(loaded: Loaded, settings: Settings) -> Found:
     ready_frac = loaded.panel.valid[:, -settings.DEFAULT_LOOKBACK :].mean(axis=1)
     ready_frac = np.where(loaded.holes > 0, 0.0, ready_frac)
     readings = replace(computed, values={**computed.values, "ready_frac": ready_frac})
-    stage1 = run_stage1(readings, loaded.market, settings, loaded.states)
-    return Found(readings, stage1, time.perf_counter() - started)
+    state, _ = read_rule_state(loaded.rule_state)
+    rules = apply_rules(loaded.rules, readings, loaded.market, settings, state)
+    stage1 = run_stage1(readings, loaded.market, settings, loaded.states, rules=rules.stage1)
+    return Found(readings, stage1, rules, state, time.perf_counter() - started)
 
 
 def score(loaded: Loaded, found: Found, settings: Settings) -> Scored:
     """Read the context, choose the scenario, score and recommend."""
     started = time.perf_counter()
-    stage2 = run_stage2(loaded.panel, loaded.daily, found.readings, loaded.market, found.stage1, settings)
+    stage2 = run_stage2(
+        loaded.panel, loaded.daily, found.readings, loaded.market, found.stage1, settings, found.rules.stage2
+    )
     return Scored(stage2, time.perf_counter() - started)
 
 

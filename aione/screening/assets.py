@@ -70,7 +70,7 @@ def _analysed(
         "thresholds": dict(zip(columns.threshold_names, columns.thresholds[row], strict=True)),
         "explain": {
             "stage1": rounded_why(stage1.explain(row)),
-            "stage2": stage2.explain(row) if is_scored else None,
+            "stage2": (stage2.explain(row) or None) if is_scored else None,
         },
         "ages": ages,
         "bar_finality": ("final" if columns.is_final[row] else "provisional") if has_bar else "missing",

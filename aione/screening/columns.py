@@ -97,9 +97,11 @@ class Columns:
         thresholds = tuple(stage1.thresholds)
         return cls(
             stat_names=tuple(known),
-            threshold_names=thresholds,
+            threshold_names=(*thresholds, *found.rules.moves),
             stats=np.column_stack(list(known.values())).tolist(),
-            thresholds=np.column_stack([stage1.thresholds[name] for name in thresholds]).tolist(),
+            thresholds=np.column_stack(
+                [*(stage1.thresholds[name] for name in thresholds), *found.rules.moves.values()]
+            ).tolist(),
             ages=_ages(loaded, readings["bars_age"]).tolist(),
             close=readings["close"].tolist(),
             volume_24h=_sum_24h(panel.volume).tolist(),

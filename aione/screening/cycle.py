@@ -14,6 +14,7 @@ from aione.panel import MINUTE_MS
 from aione.publish.payload import Asset, Counters
 from aione.screening.analyse import Found, Scored
 from aione.screening.assets import build_assets
+from aione.screening.auditing import log_cycle, log_trades
 from aione.screening.load import Loaded
 from aione.screening.runtime import Runtime, local_ms
 from aione.stage3.step import step_trades
@@ -117,9 +118,11 @@ async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) 
             runtime.settings,
             loaded.now_ms,
             gone=loaded.gone,
+            multipliers=found.rules.stage3,
             paused=[symbol for symbol, holes in zip(loaded.panel.symbols, loaded.holes, strict=True) if holes],
         )
         if await runtime.trades.append(events) == len(events):
+            log_trades(runtime, events, book)
             return len(events)
         book = await runtime.trades.load()
     raise AioneError(f"trade events were refused {APPEND_ATTEMPTS} times: another writer changes the same trades")
@@ -156,6 +159,7 @@ async def publish_cycle(
         warnings=[*loaded.warnings, *(f"trigger {name}: {why}" for name, why in found.stage1.failures.items())],
     )
     await runtime.states.save_monitor_states(found.stage1.states)
+    await log_cycle(runtime, found, scored)
     await _keep_alerted(runtime, found)
     announced = {symbol for symbol, is_new in zip(found.stage1.symbols, found.stage1.announced, strict=True) if is_new}
     cycle = Cycle(

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from aione.errors import InsufficientData, VenueError
+import orjson
+
+from aione.errors import InsufficientData, InvalidInput, VenueError
 from aione.panel import DAY_MS, I8, MINUTE_MS, BarPanel, Finality, MarketSnapshot
 from aione.prefilter import PrefilterResult
 from aione.screening.context import market_snapshot
 from aione.screening.runtime import Runtime, local_ms
 from aione.stage1.monitor import MonitorState
 from aione.stage3.book import TradeBook
+from aione.store import keys
 from aione.store.ring_layout import U1
+from aione.thresholds import RuleBook, RuleState, load_book
+from aione.thresholds.book import NO_RULES
 from aione.venue.history import preload
 from config.models import SymbolInfo
 
@@ -51,6 +57,10 @@ class Loaded:
         Symbols whose bar of this minute could not be had.
     warnings : tuple of str
         What a reader of the result must know.
+    rules : RuleBook
+        The threshold rules in force.
+    rule_state : bytes, optional
+        JSON of what they remember; None before the first minute.
     """
 
     bar_time_ms: int
@@ -69,6 +79,8 @@ class Loaded:
     source: U1
     holes: I8
     gone: Mapping[str, float]
+    rules: RuleBook = NO_RULES
+    rule_state: bytes | None = None
 
     @property
     def provisional(self) -> list[str]:
@@ -111,6 +123,7 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
     if missing:
         missing = await _fetch_missing(runtime, missing, bar_time_ms, warnings)
     settings = runtime.settings
+    rules, rule_state = await _rules(runtime, warnings)
     view = await runtime.minute_rings.view(symbols, bar_time_ms, settings.SCREENING_LOOKBACK)
     yesterday_ms = bar_time_ms // DAY_MS * DAY_MS - DAY_MS
     daily = await runtime.daily_rings.load(symbols, yesterday_ms, settings.PRELOAD_DAILY_DAYS)
@@ -132,8 +145,34 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
         source=view.source,
         holes=view.holes,
         gone=await _last_prices(runtime, book, infos, bar_time_ms),
+        rules=rules,
+        rule_state=rule_state,
     )
     return replace(loaded, warnings=(*await _incidents(runtime), *warnings, *_doubts(loaded)))
+
+
+async def _rules(runtime: Runtime, warnings: list[str]) -> tuple[RuleBook, bytes | None]:
+    """Return the rules as their files are now, the last good ones where they are wrong, and what they remember."""
+    dynamic = runtime.settings.STAGE2_CONFIG.dynamic
+    if not dynamic.use_rules:
+        return NO_RULES, None
+    state, broken = read_rule_state(await runtime.states.load_memory(keys.rule_state()))
+    if broken:
+        warnings.append(broken)
+    rules, problem = load_book(Path(dynamic.rules_dir) if dynamic.rules_dir else None, state)
+    if problem:
+        first, *more = problem.splitlines()
+        others = f" (and {len(more)} more)" if more else ""
+        warnings.append(f"threshold rules are wrong, the last good ones are in force: {first}{others}")
+    return rules, orjson.dumps(state.to_dict())
+
+
+def read_rule_state(raw: bytes | None) -> tuple[RuleState, str]:
+    """Return what the rules remember, and what is wrong with it: rules that begin anew are better than no cycle."""
+    try:
+        return (RuleState() if raw is None else RuleState.from_dict(orjson.loads(raw))), ""
+    except (InvalidInput, orjson.JSONDecodeError) as error:
+        return RuleState(), f"the threshold rules begin anew: {error}"
 
 
 async def _incidents(runtime: Runtime) -> list[str]:
@@ -203,4 +242,4 @@ async def _fetch_missing(runtime: Runtime, symbols: Sequence[str], bar_time_ms: 
     return [symbol for symbol in symbols if gaps[symbol]]
 
 
-__all__ = ["Loaded", "load_cycle"]
+__all__ = ["Loaded", "load_cycle", "read_rule_state"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis.asyncio as aioredis
 
+from aione.audit import AuditBus
+from aione.audit.redis_stream import RedisSink
 from aione.publish.publisher import Publisher
 from aione.store.connect import connect
 from aione.store.cycles import CycleLog
@@ -21,6 +24,9 @@ from aione.store.unified import UnifiedDataStore
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.rest import BinanceRest
 from config.settings import Settings
+
+AUDIT_WITHIN_S = 3.0
+"""So long may the audit's sinks take at the end of a run; what they have not taken then is lost, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Runtime:
     cycles: CycleLog
     incidents: IncidentLog
     frozen_ms: int | None = None
+    audit: AuditBus = field(default_factory=AuditBus)
 
     def now_ms(self) -> int:
         """Return the exchange's time, UTC epoch milliseconds; ``frozen_ms`` where the market stands still."""
@@ -46,6 +53,19 @@ class Runtime:
     def exchange_ms(self, moment_ms: int) -> int:
         """Return what the exchange's clock shows at a moment of this machine's clock."""
         return moment_ms + round(self.rest.clock.offset_ms())
+
+
+def _audit_bus(settings: Settings, redis_url: str) -> AuditBus:
+    """Return a bus of this run's own, so that runs side by side in one process do not end each other's sinks."""
+    params, bus = settings.AUDIT, AuditBus()
+    bus.configure(max_size=params.max_size)
+    if params.is_on:
+        bus.configure(sinks=[RedisSink(redis_url, params.stream_maxlen)])
+        if params.jsonl_path:
+            bus.configure(
+                jsonl_path=params.jsonl_path, jsonl_rotate_mb=params.jsonl_rotate_mb, jsonl_keep=params.jsonl_keep
+            )
+    return bus
 
 
 def local_ms() -> int:
@@ -69,6 +89,7 @@ async def open_runtime(
         The exchange does not answer.
     """
     redis = await connect(redis_url)
+    audit = _audit_bus(settings, redis_url)
     try:
         ledger = RedisLedger(redis, settings.VENUE)
         async with BinanceRest(settings.VENUE.rest_url, ledger, timeout_s=settings.VENUE.timeout_s) as rest:
@@ -86,8 +107,10 @@ async def open_runtime(
                 CycleLog(redis),
                 IncidentLog(redis),
                 frozen_ms,
+                audit,
             )
     finally:
+        await asyncio.to_thread(audit.close, AUDIT_WITHIN_S)
         await redis.aclose()
 
 

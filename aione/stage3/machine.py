@@ -28,6 +28,7 @@ class Event(StrEnum):
     ENTRY_FILLED = "entry_filled"
     MANAGED = "managed"
     STOP_MOVED = "stop_moved"
+    RULES_MOVED = "rules_moved"
     FIRST_TARGET_HIT = "first_target_hit"
     NEXT_TARGET_HIT = "next_target_hit"
     LAST_TARGET_HIT = "last_target_hit"
@@ -73,6 +74,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.PLANNED, Event.CLOSED_BY_HAND): State.CLOSED,
     (State.OPEN, Event.MANAGED): State.OPEN,
     (State.OPEN, Event.STOP_MOVED): State.OPEN,
+    (State.OPEN, Event.RULES_MOVED): State.OPEN,
     (State.OPEN, Event.FIRST_TARGET_HIT): State.PROTECTED,
     (State.OPEN, Event.LAST_TARGET_HIT): State.CLOSED,
     (State.OPEN, Event.STOP_HIT): State.CLOSED,
@@ -83,6 +85,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (State.OPEN, Event.CLOSED_BY_HAND): State.CLOSED,
     (State.PROTECTED, Event.MANAGED): State.PROTECTED,
     (State.PROTECTED, Event.STOP_MOVED): State.PROTECTED,
+    (State.PROTECTED, Event.RULES_MOVED): State.PROTECTED,
     (State.PROTECTED, Event.NEXT_TARGET_HIT): State.PROTECTED,
     (State.PROTECTED, Event.LAST_TARGET_HIT): State.CLOSED,
     (State.PROTECTED, Event.STOP_HIT): State.CLOSED,

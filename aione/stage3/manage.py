@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import isfinite
 from typing import Any, Literal
 
@@ -38,6 +39,22 @@ class TradeBar:
     def close_time_ms(self) -> int:
         """Return the moment from which the bar is known."""
         return self.open_time_ms + MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """What rules make of a plan, in multiples of what was planned; 1 is as planned.
+
+    Attributes
+    ----------
+    tp : float
+        Distance of the targets that are not taken yet.
+    sl : float
+        Distance of the stop from the entry, in R. A stop is only ever moved in the trade's favour, and stays there.
+    """
+
+    tp: float = 1.0
+    sl: float = 1.0
 
 
 @dataclass(slots=True)
@@ -78,6 +95,33 @@ class Leader:
         """Close all that is held at the market around ``price``."""
         fill = market_fill(price, -self.trade.side, self.trade.spread_frac, self.trade.slippage_frac)
         self.emit(event, ts_ms, self._fill(fill, self.trade.quantity_open))
+
+    def follow_rules(self, multipliers: Multipliers, close: float, ts_ms: int) -> None:
+        """Move what rules move, at the close of the last bar: see `Multipliers`. The same ones again move nothing."""
+        trade, side = self.trade, self.trade.side
+        payload: dict[str, Any] = {}
+        if multipliers.sl != 1.0:
+            wanted = trade.entry - side * multipliers.sl * trade.r_quote
+            stop = self._tightened(wanted, "rules", "down" if side > 0 else "up")
+            if stop and side * (close - stop["stop"]) > 0:
+                payload |= stop
+        targets = self._moved_targets(multipliers.tp, close)
+        if targets != trade.targets or payload:
+            facts = {"targets": list(targets), "tp_mult_factor": multipliers.tp, "sl_mult_factor": multipliers.sl}
+            self.emit(Event.RULES_MOVED, ts_ms, payload | facts)
+
+    def _moved_targets(self, factor: float, close: float) -> tuple[float, ...]:
+        """Return the targets at so many times their planned distance; one that the price has reached stays."""
+        trade, side = self.trade, self.trade.side
+        towards: Literal["down", "up"] = "down" if side > 0 else "up"
+        moved = list(trade.targets)
+        for at in range(trade.targets_hit, len(moved)):
+            wanted = trade.entry + factor * (trade.targets_planned[at] - trade.entry)
+            wanted = trade.targets_planned[at] if factor == 1.0 else round_to_tick(wanted, self.tick_size, towards)
+            if side * (wanted - close) > 0:
+                moved[at] = wanted
+        is_ladder = all(side * (after - before) > 0 for before, after in pairwise(moved))
+        return tuple(moved) if is_ladder else trade.targets
 
     def emit(self, kind: Event, ts_ms: int, payload: dict[str, Any]) -> None:
         """Record one event, with the trade's course so far, and apply it."""
@@ -169,4 +213,4 @@ class Leader:
         }
 
 
-__all__ = ["Leader", "TradeBar"]
+__all__ = ["Leader", "Multipliers", "TradeBar"]

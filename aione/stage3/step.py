@@ -17,14 +17,14 @@ import numpy as np
 from aione.errors import InvalidInput
 from aione.indicators.readings import Readings
 from aione.indicators.volatility import atr as atr_series
-from aione.panel import MINUTE_MS, BarPanel, MarketSnapshot
+from aione.panel import F8, MINUTE_MS, BarPanel, MarketSnapshot
 from aione.prices import get_tick_size
 from aione.stage1.run import Stage1Result
 from aione.stage2.result import Stage2Result
 from aione.stage3.book import TradeBook
 from aione.stage3.fills import fee_quote, market_fill
 from aione.stage3.machine import Event, State
-from aione.stage3.manage import Leader, TradeBar
+from aione.stage3.manage import Leader, Multipliers, TradeBar
 from aione.stage3.plan import Candidate, refusal, size_by_risk
 from aione.stage3.trade import Trade, TradeEvent
 from config.settings import Settings
@@ -42,6 +42,7 @@ def step_trades(
     *,
     gone: Mapping[str, float] = MappingProxyType({}),
     paused: Collection[str] = (),
+    multipliers: Mapping[str, F8] = MappingProxyType({}),
 ) -> list[TradeEvent]:
     """Return what happens to the book on the panel's new bars.
 
@@ -61,6 +62,8 @@ def step_trades(
         Symbols that have left the universe, with the last price there was: their open trades are closed at it.
     paused : collection of str
         Symbols that lack bars: their trades are led on, through every bar, once the bars are there.
+    multipliers : mapping of str to float64 (S,)
+        ``tp_mult_factor`` and ``sl_mult_factor`` that rules ask of open trades; NaN asks nothing.
 
     Returns
     -------
@@ -86,7 +89,8 @@ def step_trades(
                 after.apply(event)
                 events.append(event)
         elif symbol in rows and symbol not in paused:
-            for event in _managed(book.open[symbol], rows[symbol], panel, market, stage2, settings):
+            asked = _asked(multipliers, rows[symbol])
+            for event in _managed(book.open[symbol], rows[symbol], panel, market, stage2, settings, asked):
                 after.apply(event)
                 events.append(event)
     for row, candidate in _candidates(panel, readings, market, stage2, settings, now_ms):
@@ -124,8 +128,20 @@ def _delisted(trade: Trade, price: float, ts_ms: int, settings: Settings) -> lis
     return leader.events
 
 
+def _asked(multipliers: Mapping[str, F8], row: int) -> Multipliers:
+    found = {name: float(column[row]) for name, column in multipliers.items()}
+    tp, sl = (found.get(f"{name}_mult_factor", 1.0) for name in ("tp", "sl"))
+    return Multipliers(tp if isfinite(tp) else 1.0, sl if isfinite(sl) else 1.0)
+
+
 def _managed(
-    trade: Trade, row: int, panel: BarPanel, market: MarketSnapshot, stage2: Stage2Result, settings: Settings
+    trade: Trade,
+    row: int,
+    panel: BarPanel,
+    market: MarketSnapshot,
+    stage2: Stage2Result,
+    settings: Settings,
+    asked: Multipliers,
 ) -> list[TradeEvent]:
     leader = Leader(trade, settings.USER_SETTINGS_DEFAULT.trade, _tick_size(market, row, trade.entry, settings), [])
     leader.lead(_new_bars(trade, row, panel, settings))
@@ -133,6 +149,8 @@ def _managed(
     fresh = leader.events and trade.state in {State.OPEN, State.PROTECTED} and trade.managed_ms == last_ms
     if fresh and _is_invalidated(trade.side, row, stage2, settings):
         leader.exit_at_market(Event.INVALIDATED, float(panel.close[row, -1]), last_ms + MINUTE_MS)
+    elif fresh:
+        leader.follow_rules(asked, float(panel.close[row, -1]), last_ms + MINUTE_MS)
     return leader.events
 
 

@@ -73,7 +73,7 @@ class Trade:
     stop : float
         As it stands now.
     stop_kind : str
-        ``initial``, ``break_even`` or ``trail``.
+        ``initial``, ``break_even``, ``trail`` or ``rules``.
     targets : tuple of float
         Nearest first.
     quantity, quantity_open : float
@@ -101,6 +101,8 @@ class Trade:
     realised_quote, fees_quote : float
         Profit of the exits so far before fees; all fees so far.
     exit_reason : ExitReason or None
+    targets_planned : tuple of float
+        As planned, whatever rules made of them since.
     """
 
     trade_id: str
@@ -138,6 +140,7 @@ class Trade:
     realised_quote: float = 0.0
     fees_quote: float = 0.0
     exit_reason: ExitReason | None = None
+    targets_planned: tuple[float, ...] = ()
 
     @property
     def r_quote(self) -> float:
@@ -171,6 +174,7 @@ class Trade:
             stop_kind="initial",
             quantity_open=0.0,
             managed_ms=plan["planned_ms"],
+            targets_planned=plan["targets"],
             **plan,
         )
 
@@ -196,6 +200,8 @@ class Trade:
             facts |= self._reduced(event.payload)
         if "stop" in event.payload:
             facts |= self._stop_moved(event.payload)
+        if event.kind is Event.RULES_MOVED:
+            facts["targets"] = tuple(event.payload["targets"])
         if event.kind.name.endswith("TARGET_HIT"):
             facts["targets_hit"] = self.targets_hit + 1
         if event.kind in EXIT_REASONS:
@@ -231,6 +237,7 @@ class Trade:
             "state": self.state.value,
             "exit_reason": self.exit_reason and self.exit_reason.value,
             "targets": list(self.targets),
+            "targets_planned": list(self.targets_planned),
             "contributions": dict(self.contributions),
             "thresholds": dict(self.thresholds),
             "r_multiple": self.r_multiple,
@@ -238,7 +245,8 @@ class Trade:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Trade:
-        """Read back what `to_dict` wrote."""
+        """Read back what `to_dict` wrote; one that was written before targets could be moved has its own as planned."""
+        data = {"targets_planned": data["targets"], **data}
         known = {field.name: data[field.name] for field in fields(cls)}
         reason = known["exit_reason"]
         return cls(
@@ -247,6 +255,7 @@ class Trade:
                 "state": State(known["state"]),
                 "exit_reason": None if reason is None else ExitReason(reason),
                 "targets": tuple(known["targets"]),
+                "targets_planned": tuple(known["targets_planned"]),
             }
         )
 

@@ -81,6 +81,16 @@ def monitor_states() -> str:
     return f"{PREFIX}stage1:monitor"
 
 
+def rule_state() -> str:
+    """Return what the threshold rules remember from minute to minute."""
+    return f"{PREFIX}rules:state"
+
+
+def audit_memory() -> str:
+    """Return what the audit remembers of each symbol from minute to minute."""
+    return f"{PREFIX}audit:memory"
+
+
 def trade_events() -> str:
     """Return the stream of trade events, the source of truth of Stage3."""
     return f"{PREFIX}trades:events"
@@ -174,6 +184,7 @@ def flow_metrics() -> str:
 __all__ = [
     "PREFIX",
     "audit_events",
+    "audit_memory",
     "bar_corrections",
     "bar_ring",
     "book_tickers",
@@ -192,6 +203,7 @@ __all__ = [
     "prefilter_result",
     "progress",
     "request_budget",
+    "rule_state",
     "sequence",
     "stream_canary",
     "stream_status",

@@ -117,6 +117,19 @@ class StateStore:
             with redis_errors("removing fast symbols"):
                 await self._redis.zrem(keys.fast_symbols(), *members)
 
+    # ── What goes from minute to minute ──
+
+    async def save_memory(self, memories: Mapping[str, Any]) -> None:
+        """Store plain values by key (of `aione.store.keys`), all of them or none."""
+        with redis_errors("saving what goes from minute to minute"):
+            await self._redis.mset({key: orjson.dumps(values) for key, values in memories.items()})
+
+    async def load_memory(self, key: str) -> bytes | None:
+        """Return the JSON that was stored under a key; None before the first time."""
+        with redis_errors("reading what goes from minute to minute"):
+            found: Any = await self._redis.get(key)
+        return found if found is None else bytes(found)
+
     # ── What the stream saw last ──
 
     async def save_book_tickers(self, rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -83,7 +83,8 @@ def _within(actions: dict[str, float]) -> dict[str, float]:
     for name, value in actions.items():
         key = ACTIONS[name]
         if not key.least <= value <= key.most:
-            least = "above 0" if key.least < 1e-300 else f"at least {key.least:g}"
+            edge = 0.0 if key.least < 1e-300 else float(f"{key.least:g}")
+            least = f"{'at least' if edge == key.least else 'above'} {edge:g}"
             most = "" if key.most > 1e300 else f" and at most {key.most:g}"
             raise ValueError(f"{name} must be {least}{most}, was {value:g}")
     return actions

@@ -184,7 +184,7 @@ def recommendation_lines(asset: Asset, locale: Locale) -> list[str]:
 
 
 def _gate_row(gate: GateWhy, locale: Locale) -> tuple[str, str, str, str]:
-    mark = "?" if gate.passed is None else "✓" if gate.passed else "✗"
+    mark = "–" if gate.passed is None else "✓" if gate.passed else "✗"
     return mark, term(f"gate.{gate.name}", locale), number(gate.value), number(gate.threshold)
 
 

@@ -112,7 +112,7 @@ def test_what_cannot_be_written_is_dropped_and_counted_and_the_writer_never_wait
     os.mkfifo(fifo)  # a write waits once its buffer is full, for nobody reads
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        bus.configure(max_size=10, sinks=[Stuck(fifo)])
+        bus.configure(queue_size=50, sinks=[Stuck(fifo)])
         for number in range(500):
             log(bus, number)
         assert not bus.flush(0.3), "it says that not all is written"

@@ -13,6 +13,7 @@ from aione.screening.analyse import find_triggers, score
 from aione.screening.assets import build_assets
 from aione.screening.columns import STATS
 from aione.screening.load import Loaded
+from aione.stage2.recommend import GATES
 from aione.stage3.book import TradeBook
 from config.models import MetricResults, SymbolInfo
 from config.settings import load_settings
@@ -115,7 +116,8 @@ def test_stats_and_thresholds_are_the_engines_columns(cycle) -> None:
             assert asset.stats[name] == (None if np.isnan(value) else value)
         assert asset.stats["change_24h_frac"] == loaded.panel.close[row, -1] / loaded.panel.close[row, -1441] - 1
         assert asset.volume == pytest.approx(loaded.panel.volume[row, -1440:].sum())
-        assert asset.thresholds == {name: found.stage1.thresholds[name][row] for name in found.stage1.thresholds}
+        effective = {name: found.stage1.thresholds[name][row] for name in found.stage1.thresholds}
+        assert asset.thresholds == effective | {name: column[row] for name, column in found.rules.moves.items()}
         assert asset.price == loaded.panel.close[row, -1]
 
 
@@ -142,7 +144,9 @@ def test_the_whole_why_of_stage2_is_there_and_sums_up(cycle) -> None:
         assert why.direction == pytest.approx(scored.stage2.direction[row], abs=1e-6)
         assert {one.name for one in why.factors} == set(scored.stage2.factors)
         assert why.scenario is not None
-        assert all(gate.passed is not None for gate in why.gates)
+        assert [gate.name for gate in why.gates] == list(GATES)
+        enters = bool(scored.stage2.grounds.enters[row])
+        assert all((gate.passed is not None) == enters for gate in why.gates)
 
 
 def test_ages_finality_and_source_are_told(cycle) -> None:
