@@ -18,6 +18,10 @@ from config.settings import load_settings
 Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON object")]
 
 
+WIDE = 180
+"""Columns of a table that goes into a file or another program."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Make the commands of this module commands of the program."""
     commands: tuple[Callable[..., None], ...] = (universe, doctor, explain, audit, report)
@@ -108,7 +112,7 @@ def audit(
     if csv or json:
         print(as_json(answer) if json else as_csv(answer), end="\n" if json else "")  # noqa: T201  # the command's answer
     else:
-        Console().print(as_table(answer))
+        Console(width=None if sys.stdout.isatty() else WIDE).print(as_table(answer))
 
 
 def check(

@@ -181,6 +181,9 @@ class DynamicParams(Model):
     use_rules: bool = True
     rules_dir: str = Field("", description="directory of threshold_rules*.yaml; empty takes those that are shipped")
     dyn_smooth_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
+    move_relax_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.04, description="share of the way back to its base that a move goes on a bar without a rule"
+    )
     move_pct_least: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.002
     move_pct_most: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.10
 

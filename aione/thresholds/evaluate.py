@@ -5,7 +5,7 @@
 3. Of the regimes that match, or are held, for a symbol, the one whose rule comes first is active; rules of another
    regime are not applied.
 4. A rule that matches is applied unless it was within ``min_interval_s``, or too often in its window. Its actions are
-   in force on that bar, and for ``hold_s`` after it.
+   in force on that bar, and for ``hold_s`` after it; one that moves a value moves it when it is applied, not after.
 5. Of the rules in force that set a key the merge policy decides.
 6. A key that is smoothed goes a share of the way to where it should be, and back where no rule speaks any more.
 
@@ -21,6 +21,7 @@ from math import isnan
 import numpy as np
 
 from aione.panel import B1, F8
+from aione.thresholds.actions import MOVES
 from aione.thresholds.book import LaidRule, Profile, RuleBook
 from aione.thresholds.conditions import holds
 from aione.thresholds.merging import Voices, decide
@@ -42,6 +43,7 @@ class Bases:
 
     values: Mapping[str, F8]
     move_alpha: float
+    move_relax: float
     move_least: float
     move_most: float
 
@@ -116,7 +118,7 @@ def _voices(
         speaks = applied | (hold & may)
         if speaks.any():
             for key, value in laid.rule.actions.items():
-                voices.setdefault(key, Voices()).add(speaks, value, laid)
+                voices.setdefault(key, Voices()).add(applied if key in MOVES else speaks, value, laid)
     return voices
 
 

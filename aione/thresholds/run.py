@@ -26,7 +26,7 @@ from config.settings import Settings
 
 SHIPPED: Final = Path(__file__).resolve().parents[2] / "config" / "rules"
 TOLD: Final = 1e-3
-"""A change of less than this share of the old value is not logged."""
+"""A change of less than this share of the old value is not logged, and neither is a move on its way back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,13 @@ def _bases(below: EffectiveThresholds, settings: Settings) -> Bases:
     for key, move in zip(MOVES, (config.episodes.move_pct_up, config.episodes.move_pct_down), strict=True):
         values[key] = np.full(size, move)
     dynamic = config.dynamic
-    return Bases(values, dynamic.dyn_smooth_alpha, dynamic.move_pct_least, dynamic.move_pct_most)
+    return Bases(
+        values,
+        dynamic.dyn_smooth_alpha,
+        dynamic.move_relax_alpha,
+        dynamic.move_pct_least,
+        dynamic.move_pct_most,
+    )
 
 
 def _or_base(decided: Decided | None, base: F8) -> F8:
@@ -175,7 +181,8 @@ def _changes(
         for row, symbol in enumerate(symbols):
             old, old_rule = held.get(symbol, (base[row], ""))
             new, rule = (base[row], "") if isnan(values[row]) else (values[row], rules[row])
-            if rule != old_rule or abs(new - old) > TOLD * abs(old):
+            is_on_its_way = key in MOVES and not rule
+            if (rule != old_rule or abs(new - old) > TOLD * abs(old)) and not is_on_its_way:
                 source, _, name = rule.partition("#")
                 changes.append(
                     {

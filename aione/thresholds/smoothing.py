@@ -4,7 +4,8 @@ A key in ``smoothing`` goes from where it is (at first: from what holds without 
 what the rules say, and back to what holds without them once none speaks; within a thousandth of it it has arrived.
 
 ``stage2.move_pct_*_factor`` is always smoothed, and its target hangs on where it is: ``target = prev x factor``, then
-``new = prev + alpha x (target - prev)``. A rule that lasts would drive it on without an end, so it stops at bounds.
+``new = prev + alpha x (target - prev)``. It is so moved whenever a rule is applied, so the ``min_interval_s`` of the
+rule sets the pace; on every other bar it goes ``move_relax_alpha`` of the way back. It stops at bounds.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class _Bases(Protocol):
     def values(self) -> Mapping[str, F8]: ...
     @property
     def move_alpha(self) -> float: ...
+    @property
+    def move_relax(self) -> float: ...
     @property
     def move_least(self) -> float: ...
     @property
@@ -57,8 +60,8 @@ def smooth(
     start = np.where(np.isnan(before), base, before)
     speaks = ~np.isnan(decided.value)
     wanted = np.where(speaks, start * decided.value if is_move else decided.value, base)
-    step = (bases.move_alpha if alpha is None else alpha) * (wanted - start)
-    now = start + step
+    share = np.where(speaks, bases.move_alpha, bases.move_relax) if is_move else alpha
+    now = start + share * (wanted - start)
     if is_move:
         now = np.minimum(np.maximum(now, bases.move_least), bases.move_most)
     has_returned = ~speaks & (np.isnan(before) | (np.abs(now - base) <= ARRIVED * np.abs(base)))

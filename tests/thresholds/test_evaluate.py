@@ -24,7 +24,7 @@ KEYS = ("stage1.volume_z", "stage2.entry_confidence", "stage3.tp_mult_factor")
 
 
 def bases(size=3):
-    return Bases({key: np.full(size, 1.0) for key in ACTIONS}, 0.4, 0.002, 0.1)
+    return Bases({key: np.full(size, 1.0) for key in ACTIONS}, 0.4, 0.04, 0.002, 0.1)
 
 
 def book(content, **others):
@@ -196,7 +196,22 @@ def test_the_move_is_driven_by_its_factor_within_bounds_and_relaxes():
     assert seen[:2] == pytest.approx([0.01 + 0.4 * 0.005, 0.012 + 0.4 * 0.006])
     assert max(seen) == 0.1, "a lasting rule drives it to the bound and no further"
     now = values_of(bar(rules, {"rsi": [10] * 3}, 1_900, state, base=base), key)[0]
-    assert now == pytest.approx(0.1 + 0.4 * (0.01 - 0.1))
+    assert now == pytest.approx(0.1 + 0.04 * (0.01 - 0.1))
+
+
+def test_a_rule_moves_a_value_when_it_is_applied_and_not_while_it_is_held():
+    key = "stage2.move_pct_up_factor"
+    limits = {"min_interval_s": 180, "hold_s": 180}
+    rules = book({"rules": [rule(actions={key: 2.0, "stage1.volume_z": 3.0}, limits=limits)]})
+    base, state = bases(), RuleState()
+    base.values[key][:] = 0.01
+    bars = [bar(rules, {"rsi": [60] * 3}, 60 * number, state, base=base) for number in range(1, 5)]
+    assert [values_of(found, "stage1.volume_z")[0] for found in bars] == [3.0] * 4
+    first = 0.01 + 0.4 * 0.01
+    second = first + 0.04 * (0.01 - first)
+    third = second + 0.04 * (0.01 - second)
+    expected = [first, second, third, third + 0.4 * third]
+    assert [values_of(found, key)[0] for found in bars] == pytest.approx(expected)
 
 
 def test_every_threshold_of_stage1_can_be_set_and_multiplied():
