@@ -94,3 +94,24 @@ def test_live_and_sim_together(home):
 
 def test_a_wrong_log_level(home):
     check(run("scan", LOG_LEVEL="chatty", AIONE_HOME=home), "LOG_LEVEL", "'CHATTY'")
+
+
+def test_rules_that_are_wrong(tmp_path, home):
+    (tmp_path / "threshold_rules_BTCUSDT.yaml").write_text("rules:\n- {id: a, when: {metric: rsl}, actions: {x: 1}}\n")
+    result = run("rules", "check", str(tmp_path), AIONE_HOME=home)
+    assert result.returncode == 1
+    assert "threshold_rules_BTCUSDT.yaml: rule a: rules[0].when.metric: there is no metric 'rsl'" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_an_audit_of_a_time_that_is_none(home):
+    check(run("audit", "--since", "yesterday", AIONE_HOME=home), "'yesterday'", "15m, 2h, 3d")
+
+
+def test_an_audit_and_an_explanation_of_no_system(home):
+    check(run("audit", AIONE_HOME=home), "no system runs")
+    check(run("explain", "BTCUSDT", AIONE_HOME=home), "no system runs")
+
+
+def test_a_moment_without_a_recording(home):
+    check(run("explain", "BTCUSDT", "--at", "2025-05-20T12:00:00Z", AIONE_HOME=home), "--at", "--replay")

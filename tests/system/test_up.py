@@ -163,6 +163,55 @@ def test_the_five_metrics_move(first):
     )
 
 
+def test_every_input_of_the_score_is_supplied_while_it_runs(first):
+    """No factor, quality or trigger is unknown for every symbol: something would never be fed."""
+    with sync_redis.Redis.from_url(first.addresses()["REDIS_URL"]) as redis:
+        assets = decoded(redis.get("asset_state_snapshot"))["assets"]
+    whys = [asset["explain"] for asset in assets if asset["explain"] and asset["explain"]["stage2"]]
+    assert len(whys) >= 5
+    for why in whys:
+        assert len(why["stage1"]["triggers"]) == 17
+    never = {one["name"] for one in whys[0]["stage1"]["triggers"]} | {
+        one["name"] for one in whys[0]["stage2"]["factors"]
+    }
+    never |= set(whys[0]["stage2"]["qualities"])
+    for why in whys:
+        never -= {one["name"] for one in why["stage1"]["triggers"] if one["value"] is not None}
+        never -= {one["name"] for one in why["stage2"]["factors"] if one["value"] is not None}
+        never -= {name for name, value in why["stage2"]["qualities"].items() if value is not None}
+    assert never == set()
+
+
+def test_the_audit_of_the_running_system_can_be_asked(first):
+    answer = subprocess.run(
+        [sys.executable, "-m", "aione", "audit", "--since", "1h", "--kind", "validation", "--json"],
+        env={**os.environ, "AIONE_HOME": str(first.home)},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    facts = orjson.loads(answer.stdout)
+    assert len(facts["events"]) >= 2, "one a cycle"
+    assert facts["unreadable"] == 0
+    assert all(event["payload"]["scored"] >= 5 for event in facts["events"])
+    kept = (first.home / "audit" / "audit.jsonl").read_bytes().splitlines()
+    assert {event["id"] for event in facts["events"]} <= {orjson.loads(line)["id"] for line in kept}
+
+
+def test_a_symbol_of_the_running_system_is_explained_and_drawn(first, tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "-m", "aione", "explain", "btcusdt", "--plot", str(tmp_path / "btc.png")],
+        env={**os.environ, "AIONE_HOME": str(first.home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert answer.stdout.startswith("BTCUSDT")
+    assert "volume" in answer.stdout
+    assert (tmp_path / "btc.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_second_system_in_the_same_home_says_so_and_ends(first):
     second = subprocess.run(
         [sys.executable, "-m", "aione", "up", "--sim"],
