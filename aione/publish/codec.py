@@ -21,7 +21,7 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 
 def encode(message: Message) -> bytes:
     """Return the LZ4 frame of a snapshot or delta, with a checksum of its content."""
-    return bytes(lz4.frame.compress(orjson.dumps(msgspec.to_builtins(message)), content_checksum=True))
+    return bytes(lz4.frame.compress(msgspec.json.encode(message), content_checksum=True))
 
 
 def decode(data: bytes) -> dict[str, Any]:

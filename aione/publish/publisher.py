@@ -19,7 +19,6 @@ from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
-import orjson
 from redis.asyncio import Redis
 
 from aione.errors import InvalidInput, ServiceUnavailable
@@ -173,8 +172,7 @@ class Publisher:
 def _validated(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot as a reader will see it: NaN is null, whole floats are floats, every type is checked."""
     try:
-        raw = orjson.dumps(msgspec.to_builtins(snapshot))
-        return msgspec.json.decode(raw, type=Snapshot)
+        return msgspec.json.decode(msgspec.json.encode(snapshot), type=Snapshot)
     except (msgspec.ValidationError, TypeError) as error:
         raise InvalidInput(f"expected content of payload schema {SCHEMA_VERSION}: {error}") from error
 
