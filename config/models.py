@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.base import Bars, Fraction, Model, NotNegative, Positive
 from config.stage1_models import (
@@ -218,6 +218,16 @@ class Stage2Config(Model):
         default_factory=dict, description="laid on STAGE1_MONITOR_PARAMS.thresholds, below class and symbol"
     )
     switches: Switches = Switches()
+
+    @model_validator(mode="after")
+    def _moves_begin_within_their_bounds(self) -> Self:
+        least, most = self.dynamic.move_pct_least, self.dynamic.move_pct_most
+        for name in ("move_pct_up", "move_pct_down"):
+            value = getattr(self.episodes, name)
+            if not least <= value <= most:
+                bounds = f"dynamic.move_pct_least {least} and move_pct_most {most}"
+                raise ValueError(f"episodes.{name} must be within {bounds}, was {value}")
+        return self
 
 
 # ── Stage3 ──

@@ -12,7 +12,7 @@ import orjson
 
 from aione.errors import RuleError
 from aione.thresholds.book import LaidRule
-from aione.thresholds.files import FileName, json_schema, parse_rules
+from aione.thresholds.files import json_schema, parse_rules, read_text
 from aione.thresholds.model import Condition, Rule
 from aione.thresholds.run import SHIPPED
 from config.settings import Settings
@@ -52,16 +52,7 @@ def check_paths(paths: Sequence[Path], settings: Settings) -> Checked:
 
 
 def _read(path: Path) -> list[Rule]:
-    if FileName.of(path.name) is None:
-        raise RuleError(
-            f"{path}: the name tells whom it is for: threshold_rules.yaml, threshold_rules_BTCUSDT.yaml or"
-            " threshold_rules_BTCUSDT_1m.yaml"
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RuleError(f"{path}: {error}") from error
-    return parse_rules(text, str(path)).rules
+    return parse_rules(read_text(path), str(path)).rules
 
 
 # ── Forms ──

@@ -119,6 +119,7 @@ async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) 
             loaded.now_ms,
             gone=loaded.gone,
             multipliers=found.rules.stage3,
+            asked_by=found.rules.stage3_by,
             paused=[symbol for symbol, holes in zip(loaded.panel.symbols, loaded.holes, strict=True) if holes],
         )
         if await runtime.trades.append(events) == len(events):
@@ -156,7 +157,11 @@ async def publish_cycle(
         bar_time_ms=loaded.bar_time_ms,
         source=source,
         stale=loaded.is_stale or bool(loaded.missing),
-        warnings=[*loaded.warnings, *(f"trigger {name}: {why}" for name, why in found.stage1.failures.items())],
+        warnings=[
+            *loaded.warnings,
+            *(f"trigger {name}: {why}" for name, why in found.stage1.failures.items()),
+            *found.rules.clamped,
+        ],
     )
     await runtime.states.save_monitor_states(found.stage1.states)
     await log_cycle(runtime, found, scored)

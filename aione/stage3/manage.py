@@ -51,10 +51,13 @@ class Multipliers:
         Distance of the targets that are not taken yet.
     sl : float
         Distance of the stop from the entry, in R. A stop is only ever moved in the trade's favour, and stays there.
+    asked_by : tuple of str
+        The rules that ask for it.
     """
 
     tp: float = 1.0
     sl: float = 1.0
+    asked_by: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -102,23 +105,24 @@ class Leader:
         payload: dict[str, Any] = {}
         if multipliers.sl != 1.0:
             wanted = trade.entry - side * multipliers.sl * trade.r_quote
-            stop = self._tightened(wanted, "rules", "down" if side > 0 else "up")
-            if stop and side * (close - stop["stop"]) > 0:
-                payload |= stop
-        targets = self._moved_targets(multipliers.tp, close)
+            moved = self._tightened(wanted, "rules", "down" if side > 0 else "up")
+            if moved and side * (close - moved["stop"]) > 0:
+                payload |= moved
+        stop = payload.get("stop", trade.stop)
+        targets = self._moved_targets(multipliers.tp, beyond=max(side * close, side * stop) * side)
         if targets != trade.targets or payload:
             facts = {"targets": list(targets), "tp_mult_factor": multipliers.tp, "sl_mult_factor": multipliers.sl}
-            self.emit(Event.RULES_MOVED, ts_ms, payload | facts)
+            self.emit(Event.RULES_MOVED, ts_ms, payload | facts | {"rules": list(multipliers.asked_by)})
 
-    def _moved_targets(self, factor: float, close: float) -> tuple[float, ...]:
-        """Return the targets at so many times their planned distance; one that the price has reached stays."""
+    def _moved_targets(self, factor: float, beyond: float) -> tuple[float, ...]:
+        """Return the targets at so many times their planned distance; one that would not be ``beyond`` stays."""
         trade, side = self.trade, self.trade.side
         towards: Literal["down", "up"] = "down" if side > 0 else "up"
         moved = list(trade.targets)
         for at in range(trade.targets_hit, len(moved)):
             wanted = trade.entry + factor * (trade.targets_planned[at] - trade.entry)
             wanted = trade.targets_planned[at] if factor == 1.0 else round_to_tick(wanted, self.tick_size, towards)
-            if side * (wanted - close) > 0:
+            if side * (wanted - beyond) > 0:
                 moved[at] = wanted
         is_ladder = all(side * (after - before) > 0 for before, after in pairwise(moved))
         return tuple(moved) if is_ladder else trade.targets

@@ -8,7 +8,7 @@ invalidated scenario excepted: it is asked only at the newest bar, because only 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from types import MappingProxyType
 
@@ -43,6 +43,7 @@ def step_trades(
     gone: Mapping[str, float] = MappingProxyType({}),
     paused: Collection[str] = (),
     multipliers: Mapping[str, F8] = MappingProxyType({}),
+    asked_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[TradeEvent]:
     """Return what happens to the book on the panel's new bars.
 
@@ -64,6 +65,8 @@ def step_trades(
         Symbols that lack bars: their trades are led on, through every bar, once the bars are there.
     multipliers : mapping of str to float64 (S,)
         ``tp_mult_factor`` and ``sl_mult_factor`` that rules ask of open trades; NaN asks nothing.
+    asked_by : mapping of str to sequence of str, length S
+        The rule that asks for each of them, empty where none does; the events name it.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def step_trades(
                 after.apply(event)
                 events.append(event)
         elif symbol in rows and symbol not in paused:
-            asked = _asked(multipliers, rows[symbol])
+            asked = _asked(multipliers, asked_by, rows[symbol])
             for event in _managed(book.open[symbol], rows[symbol], panel, market, stage2, settings, asked):
                 after.apply(event)
                 events.append(event)
@@ -128,10 +131,11 @@ def _delisted(trade: Trade, price: float, ts_ms: int, settings: Settings) -> lis
     return leader.events
 
 
-def _asked(multipliers: Mapping[str, F8], row: int) -> Multipliers:
+def _asked(multipliers: Mapping[str, F8], asked_by: Mapping[str, Sequence[str]], row: int) -> Multipliers:
     found = {name: float(column[row]) for name, column in multipliers.items()}
     tp, sl = (found.get(f"{name}_mult_factor", 1.0) for name in ("tp", "sl"))
-    return Multipliers(tp if isfinite(tp) else 1.0, sl if isfinite(sl) else 1.0)
+    rules = sorted({rules[row] for rules in asked_by.values()} - {""})
+    return Multipliers(tp if isfinite(tp) else 1.0, sl if isfinite(sl) else 1.0, tuple(rules))
 
 
 def _managed(

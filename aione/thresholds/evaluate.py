@@ -1,6 +1,6 @@
 """One bar of the rules, all symbols at once.
 
-1. The symbols are grouped by the rules that they share; a group's rules are asked in their order.
+1. The rules are asked in their order, each of the symbols that it is for (`aione.thresholds.book.Plan`).
 2. A rule matches where its conditions hold; what is unknown satisfies none.
 3. Of the regimes that match, or are held, for a symbol, the one whose rule comes first is active; rules of another
    regime are not applied.
@@ -9,43 +9,58 @@
 5. Of the rules in force that set a key the merge policy decides.
 6. A key that is smoothed goes a share of the way to where it should be, and back where no rule speaks any more.
 
-The bar that the state has seen last gives what it gave then, and changes nothing. Pure: no I/O, no clock.
+A symbol's bar that was evaluated gives what it gave then, and changes nothing. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aione.panel import B1, F8
 from aione.thresholds.actions import MOVES
-from aione.thresholds.book import LaidRule, Profile, RuleBook
+from aione.thresholds.book import LaidRule, Plan, RuleBook
 from aione.thresholds.conditions import holds
-from aione.thresholds.merging import Voices, decide
-from aione.thresholds.smoothing import smooth
-from aione.thresholds.state import Applications, RuleState
+from aione.thresholds.merging import Decision, Voice, decide
+from aione.thresholds.smoothing import Bases, smooth
+from aione.thresholds.state import Held, RuleState
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One key of S symbols: ``value`` float64 (S,), NaN where no rule speaks, and each value's rule key."""
+    """One key of S symbols before and on a bar; NaN where no rule speaks, ``rule`` -1, else an index of the labels.
+
+    Attributes
+    ----------
+    value, old : float64 (S,)
+    rule, old_rule : int32 (S,)
+    """
 
     value: F8
-    rule: list[str]
+    rule: NDArray[np.int32]
+    old: F8
+    old_rule: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Bases:
-    """What holds without rules: action key -> float64 (S,), for keys that are smoothed towards it."""
+class Evaluated:
+    """What the rules decide on a bar.
 
-    values: Mapping[str, F8]
-    move_alpha: float
-    move_relax: float
-    move_least: float
-    move_most: float
+    Attributes
+    ----------
+    keys : mapping action key -> Decided
+    labels : tuple of str
+        The rule keys that ``Decided.rule`` counts.
+    fresh : bool (S,)
+        Symbols for which this bar was evaluated now; the others had seen it.
+    """
+
+    keys: Mapping[str, Decided]
+    labels: tuple[str, ...]
+    fresh: B1
 
 
 def evaluate_bar(
@@ -56,8 +71,8 @@ def evaluate_bar(
     bar_ms: int,
     bases: Bases,
     state: RuleState,
-) -> dict[str, Decided]:
-    """Return what the rules decide on a bar, by action key.
+) -> Evaluated:
+    """Return what the rules decide on a bar.
 
     Parameters
     ----------
@@ -70,116 +85,115 @@ def evaluate_bar(
         The bar's open time: the only time there is.
     bases : Bases
     state : RuleState
-        Changed, unless it has seen the bar.
+        Changed where a symbol has not seen the bar.
+
+    Raises
+    ------
+    InvalidInput
+        A metric is missing, or is not of S symbols.
     """
-    if bar_ms <= state.bar_ms:
-        return _remembered(symbols, state)
-    state.adopt(book.rules)
-    groups: dict[int, tuple[Profile, list[int]]] = {}
-    for row, symbol in enumerate(symbols):
-        profile = book.profile(symbol, timeframe)
-        groups.setdefault(id(profile), (profile, []))[1].append(row)
-    found: dict[str, Decided] = {}
-    for profile, rows in groups.values():
-        at = np.array(rows, dtype=np.intp)
-        names = [symbols[row] for row in rows]
-        mine = {name: column[at] for name, column in metrics.items()} if len(rows) < len(symbols) else metrics
-        voices = _voices(profile, mine, names, bar_ms, state)
-        for key in profile.smoothing.keys() | voices.keys() | state.smoothed.keys():
-            decided = decide(voices.get(key), profile.merge.get(key, "last"), len(rows))
-            smooth(key, decided, names, profile.smoothing.get(key), bases, at, state)
-            _spread(found, key, decided.value, decided.rule, at, len(symbols))
-    state.bar_ms = bar_ms
-    state.in_force = {
-        key: {
-            symbol: (value, rule)
-            for symbol, value, rule in zip(symbols, one.value.tolist(), one.rule, strict=True)
-            if not isnan(value)
-        }
-        for key, one in found.items()
-    }
-    return found
+    rows = state.rows(symbols, bar_ms)
+    fresh = state.seen_ms[rows] < bar_ms
+    if fresh.any():
+        state.adopt(book)
+    before = {key: Held(held.value[rows], held.rule[rows]) for key, held in state.in_force.items()}
+    if fresh.any():
+        plan = book.plan(symbols, timeframe)
+        voices = _voices(plan, metrics, fresh, rows, bar_ms, state)
+        for key in plan.smoothing.keys() | voices.keys() | state.smoothed.keys() | state.in_force.keys():
+            decided = decide(voices.get(key, ()), plan.merge.get(key, ()), len(symbols))
+            known = state.smoothed.get(key)
+            got_to = smooth(key, decided, None if known is None else known[rows], plan.smoothing.get(key), bases)
+            _remember(key, decided, got_to, rows, fresh, state)
+        state.seen_ms[rows[fresh]] = bar_ms
+    nothing = Decision.none(len(symbols))
+    keys = {}
+    for key in state.in_force.keys() | before.keys():
+        now, old = state.in_force.get(key), before.get(key, Held(nothing.value, nothing.rule))
+        value, rule = (nothing.value, nothing.rule) if now is None else (now.value[rows], now.rule[rows])
+        keys[key] = Decided(value, rule, old.value, old.rule)
+    return Evaluated(keys, tuple(state.labels), fresh)
 
 
 def _voices(
-    profile: Profile, metrics: Mapping[str, F8], names: list[str], bar_ms: int, state: RuleState
-) -> dict[str, Voices]:
-    """Return by key which rules speak for which symbol, in their order."""
-    matches = [holds(laid.rule.when, metrics, len(names)) for laid in profile.rules]
-    held = [_held(laid, names, bar_ms, state) for laid in profile.rules]
-    allowed = _regimes(profile, [match | hold for match, hold in zip(matches, held, strict=True)])
-    voices: dict[str, Voices] = {}
-    for laid, match, hold, may in zip(profile.rules, matches, held, allowed, strict=True):
-        applied = _apply(laid, match & may, names, bar_ms, state)
+    plan: Plan, metrics: Mapping[str, F8], fresh: B1, rows: NDArray[np.intp], bar_ms: int, state: RuleState
+) -> dict[str, list[Voice]]:
+    """Return by key which rules speak for which symbols, in their order."""
+    size = len(rows)
+    asked = [where & fresh for _, where in plan.rules]
+    matches = [holds(laid.rule.when, metrics, size) & where for (laid, _), where in zip(plan.rules, asked, strict=True)]
+    held = [_held(laid, rows, bar_ms, state) & where for (laid, _), where in zip(plan.rules, asked, strict=True)]
+    rules = [laid for laid, _ in plan.rules]
+    allowed = _regimes(rules, [match | hold for match, hold in zip(matches, held, strict=True)])
+    voices: dict[str, list[Voice]] = {}
+    for laid, where, match, hold, may in zip(rules, asked, matches, held, allowed, strict=True):
+        applied = _apply(laid, match & may, rows, bar_ms, state)
         memory = state.rules[laid.key]
-        memory.evaluations += len(names)
-        memory.matched += int(match.sum())
-        memory.blocked += int((match & ~applied).sum())
+        memory.evaluations += int(np.count_nonzero(where))
+        memory.matched += int(np.count_nonzero(match))
+        memory.blocked += int(np.count_nonzero(match & ~applied))
         speaks = applied | (hold & may)
         if speaks.any():
+            number = state.label(laid.key)
             for key, value in laid.rule.actions.items():
-                voices.setdefault(key, Voices()).add(applied if key in MOVES else speaks, value, laid)
+                voices.setdefault(key, []).append(
+                    Voice(applied if key in MOVES else speaks, value, laid.rule.weight, number)
+                )
     return voices
 
 
-def _held(laid: LaidRule, names: list[str], bar_ms: int, state: RuleState) -> B1:
-    known = state.rules[laid.key].symbols
-    if not laid.rule.limits.hold_s or not known:
-        return np.zeros(len(names), dtype=np.bool_)
-    return np.array([name in known and bar_ms < known[name].hold_until_ms for name in names], dtype=np.bool_)
+def _held(laid: LaidRule, rows: NDArray[np.intp], bar_ms: int, state: RuleState) -> B1:
+    """Return where a rule's last application still holds."""
+    own = state.rules[laid.key].applications
+    if own is None:
+        return np.zeros(len(rows), dtype=np.bool_)
+    return bar_ms < own.hold_until_ms[rows]
 
 
-def _regimes(profile: Profile, wanted: list[B1]) -> list[B1]:
+def _regimes(rules: list[LaidRule], wanted: list[B1]) -> list[B1]:
     """Return where each rule may be applied: everywhere, or where its regime is the first that is wanted."""
     size = len(wanted[0]) if wanted else 0
     active = np.full(size, -1)
     numbers: dict[str, int] = {}
-    for laid, want in zip(profile.rules, wanted, strict=True):
+    for laid, want in zip(rules, wanted, strict=True):
         if laid.rule.regime is not None:
             number = numbers.setdefault(laid.rule.regime, len(numbers))
             active[want & (active < 0)] = number
     everywhere = np.ones(size, dtype=np.bool_)
-    return [everywhere if laid.rule.regime is None else active == numbers[laid.rule.regime] for laid in profile.rules]
+    return [everywhere if laid.rule.regime is None else active == numbers[laid.rule.regime] for laid in rules]
 
 
-def _apply(laid: LaidRule, match: B1, names: list[str], bar_ms: int, state: RuleState) -> B1:
+def _apply(laid: LaidRule, wanted: B1, rows: NDArray[np.intp], bar_ms: int, state: RuleState) -> B1:
     """Return where a rule is applied within its limits, and remember it."""
-    limits, memory = laid.rule.limits, state.rules[laid.key]
-    applied = match.copy()
-    if limits.min_interval_s or limits.hold_s or limits.max_apply_per_window is not None:
-        for row in np.flatnonzero(match).tolist():
-            one = memory.symbols.setdefault(names[row], Applications())
-            one.within = [at for at in one.within if bar_ms - at < 1000 * limits.window_s]
-            is_early = one.last_ms and bar_ms - one.last_ms < 1000 * limits.min_interval_s
-            is_often = limits.max_apply_per_window is not None and len(one.within) >= limits.max_apply_per_window
-            if is_early or is_often:
-                applied[row] = False
-                continue
-            one.last_ms = bar_ms
-            one.hold_until_ms = bar_ms + round(1000 * limits.hold_s)
-            if limits.max_apply_per_window is not None:
-                one.within.append(bar_ms)
-    number = int(applied.sum())
+    memory, limits = state.rules[laid.key], laid.rule.limits
+    own, applied = memory.applications, wanted
+    if own is not None:
+        applied = wanted & own.may(limits, bar_ms)[rows]
+        own.note(rows[applied], limits, bar_ms)
+    number = int(np.count_nonzero(applied))
     if number:
         memory.applied += number
-        memory.last_ms = bar_ms
+        memory.last_ms = max(memory.last_ms, bar_ms)
     return applied
 
 
-def _spread(found: dict[str, Decided], key: str, value: F8, rule: list[str], at: np.ndarray, size: int) -> None:
-    """Put a group's answer into its rows of the whole."""
-    whole = found.setdefault(key, Decided(np.full(size, np.nan), [""] * size))
-    whole.value[at] = value
-    for row, name in zip(at.tolist(), rule, strict=True):
-        whole.rule[row] = name
+def _remember(
+    key: str, decided: Decision, got_to: F8 | None, rows: NDArray[np.intp], fresh: B1, state: RuleState
+) -> None:
+    """Put what was decided into the state's columns, for the symbols that had not seen the bar."""
+    size, at = len(state.symbols), rows[fresh]
+    if got_to is not None or key in state.smoothed:
+        column = state.smoothed.setdefault(key, np.full(size, np.nan))
+        column[at] = np.nan if got_to is None else got_to[fresh]
+        if np.isnan(column).all():
+            del state.smoothed[key]
+    held = state.in_force.get(key)
+    if held is None:
+        held = state.in_force[key] = Held(np.full(size, np.nan), np.full(size, -1, dtype=np.int32))
+    held.value[at] = decided.value[fresh]
+    held.rule[at] = np.where(np.isnan(decided.value), -1, decided.rule)[fresh]
+    if np.isnan(held.value).all():
+        del state.in_force[key]
 
 
-def _remembered(symbols: tuple[str, ...], state: RuleState) -> dict[str, Decided]:
-    found = {}
-    for key, held in state.in_force.items():
-        told = [held.get(symbol, (np.nan, "")) for symbol in symbols]
-        found[key] = Decided(np.array([value for value, _ in told], dtype=np.float64), [rule for _, rule in told])
-    return found
-
-
-__all__ = ["Bases", "Decided", "evaluate_bar"]
+__all__ = ["Decided", "Evaluated", "evaluate_bar"]

@@ -1,9 +1,9 @@
-"""From files to rules: names, YAML, every error with its place, and the JSON Schema for editors."""
+"""From files to rules: their names, their text, YAML, and the JSON Schema for editors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +12,17 @@ import yaml
 from pydantic import ValidationError
 
 from aione.errors import RuleError
-from aione.thresholds.model import TAGS, RuleFile
+from aione.thresholds.mistakes import told
+from aione.thresholds.model import RuleFile
 
 BASE: Final = "threshold_rules.yaml"
 EXAMPLE: Final = "threshold_rules_example.yaml"
 """The layer of all symbols: your own where there is one, else the one that is shipped."""
 
 _LAYER: Final = re.compile(r"threshold_rules_(?P<symbol>[^_]+?)(?:_(?P<timeframe>\d+[mhdw]))?\.yaml")
+_RESERVED: Final = re.compile(r"\bop:\s*[>!=|&*%@]")
+NAMES: Final = f"{BASE} or {EXAMPLE}, threshold_rules_BTCUSDT.yaml, threshold_rules_BTCUSDT_1m.yaml"
+"""What a file of rules may be called, by example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class FileName:
     def of(cls, name: str) -> FileName | None:
         """Return what the name says; None for a file that is no layer of rules.
 
+        A symbol is written as the exchange writes it, in capitals: another one would never be met.
+
         Examples
         --------
         >>> FileName.of("threshold_rules_BTCUSDT_1m.yaml")
@@ -40,7 +46,9 @@ class FileName:
         if name in {BASE, EXAMPLE}:
             return cls()
         found = _LAYER.fullmatch(name)
-        return None if found is None else cls(found["symbol"], found["timeframe"] or "")
+        if found is None or found["symbol"] != found["symbol"].upper():
+            return None
+        return cls(found["symbol"], found["timeframe"] or "")
 
 
 def read_sources(directory: Path) -> dict[str, str]:
@@ -49,21 +57,31 @@ def read_sources(directory: Path) -> dict[str, str]:
     Raises
     ------
     RuleError
-        The directory is missing, or a file cannot be read as UTF-8 text.
+        The directory is missing; or, a line for each, a file's name is none of a layer, a file cannot be read.
     """
     if not directory.is_dir():
         raise RuleError(f"{directory}: no such directory of threshold rules")
-    sources = {}
+    sources, errors = {}, []
     for path in sorted(directory.glob("threshold_rules*.yaml")):
-        if FileName.of(path.name) is None:
-            raise RuleError(f"{path}: expected {BASE}, threshold_rules_SYMBOL.yaml or threshold_rules_SYMBOL_1m.yaml")
         try:
-            sources[path.name] = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RuleError(f"{path}: {error}") from error
+            sources[path.name] = read_text(path)
+        except RuleError as error:
+            errors.append(str(error))
+    if errors:
+        raise RuleError("\n".join(errors))
     if BASE in sources:
         sources.pop(EXAMPLE, None)
     return sources
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file of rules; `RuleError` for a wrong name, or a file that cannot be read as UTF-8."""
+    if FileName.of(path.name) is None:
+        raise RuleError(f"{path}: the name tells whom the rules are for, expected one like {NAMES}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RuleError(f"{path}: {error}") from error
 
 
 def parse_rules(text: str, source: str) -> RuleFile:
@@ -73,11 +91,20 @@ def parse_rules(text: str, source: str) -> RuleFile:
     ------
     RuleError
         With a line for each error: file, rule, path in the file, what is wrong.
+
+    Examples
+    --------
+    >>> parse_rules("rules: [{id: loud, when: {metric: volum_z, op: '>', value: 4}, actions: {stage1.vwap_z: 3}}]", "f")
+    Traceback (most recent call last):
+    aione.errors.RuleError: f: rule loud: rules[0].when.metric: there is no metric 'volum_z'; near: volume_z, ...
     """
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a safe loader that refuses a key twice
     except yaml.YAMLError as error:
-        raise RuleError(f"{source}: {' '.join(str(error).split())}") from error
+        raise RuleError(f"{source}: {_no_yaml(error, text)}") from error
+    if not text.strip():
+        # Who saves in two steps leaves an empty file for a moment: that is not the wish to have no rules.
+        raise RuleError(f"{source}: the file is empty; `rules: []` says that there are none")
     if content is None:
         return RuleFile()
     if not isinstance(content, dict):
@@ -85,21 +112,18 @@ def parse_rules(text: str, source: str) -> RuleFile:
     try:
         return RuleFile.model_validate(content)
     except ValidationError as error:
-        raise RuleError("\n".join(_told(one, content, source) for one in error.errors())) from error
+        raise RuleError("\n".join(told(one, content, source) for one in error.errors())) from error
 
 
-def _told(error: Mapping[str, Any], content: Mapping[str, Any], source: str) -> str:
-    """Return an error as a line: file, rule, path, reason."""
-    place = [part for part in error["loc"] if part not in TAGS and part != "[key]"]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    rule = ""
-    if len(place) > 1 and place[0] == "rules" and isinstance(place[1], int):
-        named = content["rules"][place[1]]
-        rule = f" rule {named.get('id', '?')}:" if isinstance(named, dict) else ""
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] not in {"value_error", "missing", "extra_forbidden"}:
-        reason += f", was {error['input']!r}"
-    return f"{source}:{rule} {path or 'the file'}: {reason}"
+def _no_yaml(error: yaml.YAMLError, text: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    what = " ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None))))
+    hint = '; YAML keeps some signs for itself, write op: ">="' if _RESERVED.search(line) else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {what}{hint}"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -113,14 +137,15 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
-            seen.add(key)
+            if isinstance(key, Hashable):
+                seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a rule file, for editors."""
+    """Return the JSON Schema of a file of rules, for editors."""
     schema = RuleFile.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Threshold rules", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Threshold rules"}
 
 
-__all__ = ["BASE", "EXAMPLE", "FileName", "json_schema", "parse_rules", "read_sources"]
+__all__ = ["BASE", "EXAMPLE", "NAMES", "FileName", "json_schema", "parse_rules", "read_sources", "read_text"]

@@ -59,10 +59,10 @@ def rule_metrics(readings: Readings, market: MarketSnapshot) -> Mapping[str, F8]
     """Return every metric as one value a symbol, float64 (S,), by the names of `METRICS`; NaN is unknown.
 
     ``book.spread_ratio`` and ``book.depth_ratio`` are spread and depth over their own recent median; the depth is the
-    smaller side's.
+    smaller side's, unknown where either is.
     """
     like = np.ones(len(readings.symbols))
-    depth = np.fmin(market.depth_bid_quote, market.depth_ask_quote)
+    depth = np.minimum(market.depth_bid_quote, market.depth_ask_quote)
     with np.errstate(divide="ignore", invalid="ignore"):
         book = {
             "book.spread_frac": market.spread_frac,

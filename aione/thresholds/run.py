@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +17,10 @@ from aione.stage1.market_state import market_states
 from aione.stage1.thresholds import EffectiveThresholds, effective_thresholds
 from aione.thresholds.actions import ACTIONS, MOVES, STAGE3
 from aione.thresholds.book import NO_RULES, RuleBook
-from aione.thresholds.evaluate import Bases, Decided, evaluate_bar
+from aione.thresholds.evaluate import Evaluated, evaluate_bar
 from aione.thresholds.files import read_sources
 from aione.thresholds.metrics import rule_metrics
+from aione.thresholds.smoothing import Bases
 from aione.thresholds.state import RuleState
 from config.settings import Settings
 
@@ -40,11 +40,15 @@ class RuleOutcome:
     stage2 : mapping of str to float64 (S,)
         ``tp_mult_factor``, ``sl_mult_factor`` and names of ``RecoThresholds``; NaN where no rule speaks.
     stage3 : mapping of str to float64 (S,)
-        ``tp_mult_factor``, ``sl_mult_factor``.
+        ``tp_mult_factor``, ``sl_mult_factor``; NaN where no rule speaks.
     moves : mapping of str to float64 (S,)
         ``move_pct_up``, ``move_pct_down``: the fractions in force of every symbol.
+    set_by : mapping action key -> tuple of str, length S
+        The rule that each value is of; empty where no rule speaks, or the value is on its way back.
     changes : tuple of dict
         ``symbol, key, old, new, rule, source`` of each value that is another than on the bar before.
+    clamped : tuple of str
+        A line for each threshold that a factor would have driven out of its bounds.
     stats : tuple of dict
         ``rule, source, evaluations, matched, applied, blocked, priority, last_ms`` of every rule.
     active : tuple of str
@@ -55,25 +59,40 @@ class RuleOutcome:
     stage2: Mapping[str, F8]
     stage3: Mapping[str, F8]
     moves: Mapping[str, F8]
+    set_by: Mapping[str, tuple[str, ...]]
     changes: tuple[dict[str, Any], ...]
+    clamped: tuple[str, ...]
     stats: tuple[dict[str, Any], ...]
     active: tuple[str, ...]
+
+    @property
+    def stage3_by(self) -> dict[str, tuple[str, ...]]:
+        """Return by the names of ``stage3`` the rule that each value is of, for `aione.stage3.step.step_trades`."""
+        return {name: self.set_by[f"stage3.{name}"] for name in self.stage3}
 
 
 def load_book(directory: Path | None, state: RuleState) -> tuple[RuleBook, str | None]:
     """Return the rules of a directory as its files are now, and what is wrong with them.
 
-    Files that are wrong leave the last good ones in force, which the state remembers across processes; without any
-    there are no rules. None is the directory that is shipped.
+    The files are read whole each time, so an edit takes effect at the next call, whatever its time stamp says. Files
+    that are wrong leave the last good ones in force, which the state remembers across processes; without any there
+    are no rules. None is the directory that is shipped.
     """
     try:
         sources = read_sources(SHIPPED if directory is None else directory)
         book = RuleBook.parse(sources)
     except RuleError as error:
-        kept = RuleBook.parse(state.sources) if state.sources else NO_RULES
-        return kept, str(error)
+        return _last_good(state, str(error))
     state.sources = sources
     return book, None
+
+
+def _last_good(state: RuleState, problem: str) -> tuple[RuleBook, str]:
+    """Return what the state remembers; that may be wrong too, where the grammar is another than it was."""
+    try:
+        return RuleBook.parse(state.sources), problem
+    except RuleError as error:
+        return NO_RULES, f"{problem}\nand of those that were good before: {error}"
 
 
 def apply_rules(
@@ -84,7 +103,7 @@ def apply_rules(
     state: RuleState,
     timeframe: str = "1m",
 ) -> RuleOutcome:
-    """Evaluate the rules on the readings' bar; ``state`` is changed, unless it has seen the bar.
+    """Evaluate the rules on the readings' bar; ``state`` is changed where a symbol has not seen the bar.
 
     Parameters
     ----------
@@ -100,19 +119,21 @@ def apply_rules(
     states = market_states(readings, settings.STAGE1_MONITOR_PARAMS.market_state)
     below = effective_thresholds(symbols, settings, market_state=states)
     bases = _bases(below, settings)
-    before = {key: dict(held) for key, held in state.in_force.items()}
-    is_new = readings.open_time_ms > state.bar_ms
-    found = evaluate_bar(book, rule_metrics(readings, market), symbols, timeframe, readings.open_time_ms, bases, state)
+    told = evaluate_bar(book, rule_metrics(readings, market), symbols, timeframe, readings.open_time_ms, bases, state)
+    stage1, clamped = _stage1_layer(told, below)
+    ids = np.array([*(label.split("#", 1)[1] for label in told.labels), ""], dtype=object)
     return RuleOutcome(
-        stage1=_stage1_layer(found, below),
+        stage1=stage1,
         stage2={
             key.removeprefix("stage2."): one.value
-            for key, one in found.items()
+            for key, one in told.keys.items()
             if key.startswith("stage2.") and key not in MOVES
         },
-        stage3={key.removeprefix("stage3."): found[key].value for key in STAGE3 if key in found},
-        moves={key.split(".")[1].removesuffix("_factor"): _or_base(found.get(key), bases.values[key]) for key in MOVES},
-        changes=tuple(_changes(symbols, before, found, bases)) if is_new else (),
+        stage3={key.removeprefix("stage3."): told.keys[key].value for key in STAGE3 if key in told.keys},
+        moves={_move(key): _or_base(told, key, bases.values[key]) for key in MOVES},
+        set_by={key: tuple(ids[one.rule]) for key, one in told.keys.items()},
+        changes=tuple(_changes(symbols, told, bases)),
+        clamped=tuple(clamped),
         stats=tuple(_stats(book, state)),
         active=tuple(key for key, memory in state.rules.items() if memory.last_ms == readings.open_time_ms),
     )
@@ -122,78 +143,76 @@ def _bases(below: EffectiveThresholds, settings: Settings) -> Bases:
     """Return what holds without rules: of a factor 1, of what factors move the configured move."""
     size = len(below.symbols)
     config = settings.STAGE2_CONFIG
-    values = {key: np.ones(size) for key, kind in ACTIONS.items() if kind.is_factor}
+    values = dict.fromkeys((key for key, kind in ACTIONS.items() if kind.is_factor), np.ones(size))
     values |= {f"stage1.{name}": below[name] for name in NAMES}
     values |= {f"stage2.{name}": np.full(size, value) for name, value in config.thresholds.model_dump().items()}
     for key, move in zip(MOVES, (config.episodes.move_pct_up, config.episodes.move_pct_down), strict=True):
         values[key] = np.full(size, move)
     dynamic = config.dynamic
     return Bases(
-        values,
-        dynamic.dyn_smooth_alpha,
-        dynamic.move_relax_alpha,
-        dynamic.move_pct_least,
-        dynamic.move_pct_most,
+        values, dynamic.dyn_smooth_alpha, dynamic.move_relax_alpha, dynamic.move_pct_least, dynamic.move_pct_most
     )
 
 
-def _or_base(decided: Decided | None, base: F8) -> F8:
-    return base if decided is None else np.where(np.isnan(decided.value), base, decided.value)
+def _move(key: str) -> str:
+    return key.removeprefix("stage2.").removesuffix("_factor")
 
 
-def _stage1_layer(found: Mapping[str, Decided], below: EffectiveThresholds) -> DenseLayer:
+def _or_base(told: Evaluated, key: str, base: F8) -> F8:
+    one = told.keys.get(key)
+    return base if one is None else np.where(np.isnan(one.value), base, one.value)
+
+
+def _stage1_layer(told: Evaluated, below: EffectiveThresholds) -> tuple[DenseLayer, list[str]]:
     """Return the layer: a set value, or the one below, times the factor, within the threshold's bounds."""
     shape = below.values.shape
     values, sources = np.full(shape, np.nan), np.zeros(shape, dtype=np.int16)
-    labels = {"rules": 0}
+    # A value on its way back has no rule any more: it is of the rules as a whole, which is label 0.
+    labels = ("rules", *(f"rules:{label.split('#', 1)[1]}" for label in told.labels))
     for row, name in enumerate(NAMES):
-        told, factor = found.get(f"stage1.{name}"), found.get(f"stage1.{name}_factor")
-        for one in (told, factor):
-            if one is not None:
-                numbers = [labels.setdefault(_label(rule), len(labels)) for rule in one.rule]
-                speaks = ~np.isnan(one.value)
-                sources[row, speaks] = np.array(numbers, dtype=np.int16)[speaks]
+        value, factor = told.keys.get(f"stage1.{name}"), told.keys.get(f"stage1.{name}_factor")
+        if value is not None:
+            values[row], sources[row] = value.value, value.rule + 1
         if factor is not None:
-            start = below.values[row] if told is None else _or_base(told, below.values[row])
-            values[row] = start * factor.value
-        if told is not None:
-            values[row] = np.where(np.isnan(values[row]), told.value, values[row])
-    return DenseLayer(below.symbols, np.clip(values, LEAST, MOST), sources, tuple(labels))
+            speaks = ~np.isnan(factor.value)
+            start = np.where(np.isnan(values[row]), below.values[row], values[row])
+            values[row] = np.where(speaks, start * factor.value, values[row])
+            sources[row] = np.where(speaks, factor.rule + 1, sources[row])
+    within = np.clip(values, LEAST, MOST)
+    outside = ~np.isnan(values) & (within != values)
+    clamped = []
+    for row in np.flatnonzero(outside.any(axis=1)).tolist():
+        first, count = int(np.argmax(outside[row])), int(np.count_nonzero(outside[row]))
+        others = f" and {count - 1} more" if count > 1 else ""
+        clamped.append(
+            f"stage1.{NAMES[row]} of {below.symbols[first]}{others} stopped at its bound {within[row, first]:g},"
+            f" {labels[sources[row, first]]} asked for {values[row, first]:g}"
+        )
+    return DenseLayer(below.symbols, within, sources, labels), clamped
 
 
-def _label(rule: str) -> str:
-    """Return a layer's name of a rule's key; a value on its way back has no rule any more."""
-    return f"rules:{rule.split('#', 1)[1]}" if rule else "rules"
-
-
-def _changes(
-    symbols: tuple[str, ...],
-    before: Mapping[str, Mapping[str, tuple[float, str]]],
-    found: Mapping[str, Decided],
-    bases: Bases,
-) -> list[dict[str, Any]]:
+def _changes(symbols: tuple[str, ...], told: Evaluated, bases: Bases) -> list[dict[str, Any]]:
+    """Return what is another than before, of the symbols whose bar was evaluated now."""
     changes = []
-    for key in sorted(before.keys() | found.keys()):
-        base = bases.values[key].tolist()
-        held, now = before.get(key, {}), found.get(key)
-        values = [np.nan] * len(symbols) if now is None else now.value.tolist()
-        rules = [""] * len(symbols) if now is None else now.rule
-        for row, symbol in enumerate(symbols):
-            old, old_rule = held.get(symbol, (base[row], ""))
-            new, rule = (base[row], "") if isnan(values[row]) else (values[row], rules[row])
-            is_on_its_way = key in MOVES and not rule
-            if (rule != old_rule or abs(new - old) > TOLD * abs(old)) and not is_on_its_way:
-                source, _, name = rule.partition("#")
-                changes.append(
-                    {
-                        "symbol": symbol,
-                        "key": key,
-                        "old": old,
-                        "new": new,
-                        "rule": name or None,
-                        "source": source or None,
-                    }
-                )
+    for key in sorted(told.keys):
+        one, base = told.keys[key], bases.values[key]
+        old, new = np.where(np.isnan(one.old), base, one.old), np.where(np.isnan(one.value), base, one.value)
+        is_other = (one.rule != one.old_rule) | (np.abs(new - old) > TOLD * np.abs(old))
+        if key in MOVES:
+            is_other &= one.rule >= 0
+        for row in np.flatnonzero(is_other & told.fresh).tolist():
+            number = int(one.rule[row])
+            source, _, rule = told.labels[number].partition("#") if number >= 0 else ("", "", "")
+            changes.append(
+                {
+                    "symbol": symbols[row],
+                    "key": key,
+                    "old": float(old[row]),
+                    "new": float(new[row]),
+                    "rule": rule or None,
+                    "source": source or None,
+                }
+            )
     return changes
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aione.panel import MINUTE_MS
 from aione.stage3.machine import Event
@@ -17,8 +22,8 @@ def leader(**over) -> Leader:
     return Leader(open_trade(**over), Stage3Params(), 0.01, [])
 
 
-def follow(one: Leader, close, tp=1.0, sl=1.0):
-    one.follow_rules(Multipliers(tp, sl), close, one.trade.managed_ms + MINUTE_MS)
+def follow(one: Leader, close, tp=1.0, sl=1.0, rules=()):
+    one.follow_rules(Multipliers(tp, sl, tuple(rules)), close, one.trade.managed_ms + MINUTE_MS)
     return one.trade
 
 
@@ -77,6 +82,56 @@ def test_a_target_that_the_price_has_passed_or_that_was_taken_stays(side):
     moved = follow(one, close, tp=0.5)
     assert moved.targets[0] == start.targets[0], "half of the way is behind the price"
     assert side * (moved.targets[1] - close) > 0
+
+
+def test_a_target_is_not_moved_behind_a_stop_that_trailing_drew_past_the_price(side):
+    one = leader(**({} if side > 0 else short()))
+    start = one.trade
+    stop = start.entry + side * 1.2 * start.r_quote
+    one.emit(Event.STOP_MOVED, one.trade.managed_ms + MINUTE_MS, {"stop": stop, "stop_kind": "trail"})
+    moved = follow(one, start.entry + side * 1.05 * start.r_quote, tp=0.55)
+    assert moved.targets == start.targets, "1.1 R is before the price but behind the stop; 1.65 R alone is no ladder"
+    moved = follow(one, start.entry + side * 1.05 * start.r_quote, tp=0.7)
+    expected = (start.targets[0], *(start.entry + side * r * start.r_quote for r in (1.4, 2.1)))
+    assert moved.targets == pytest.approx(expected, abs=0.011)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([1, -1]),
+    st.lists(
+        st.tuples(st.floats(-0.9, 2.9), st.sampled_from([0.1, 0.5, 0.8, 1.0, 1.3, 4.0]), st.floats(0.1, 3.0)),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_whatever_rules_ask_the_stop_never_loosens_and_targets_stay_in_front(side, asked):
+    """Closes in R from the entry, with two multipliers each."""
+    one = leader(**({} if side > 0 else short()))
+    start = one.trade
+    for distance, tp, sl in asked:
+        before, close = one.trade, start.entry + side * distance * start.r_quote
+        if side * (close - before.stop) <= 0:
+            break  # the stop is hit
+        after = follow(one, close, tp, sl)
+        told = len(one.events)
+        assert follow(one, close, tp, sl) == after
+        assert len(one.events) == told, "the same again moves nothing"
+        assert side * (after.stop - before.stop) >= 0
+        assert side * (close - after.stop) > 0
+        ladder = [after.entry, *after.targets]
+        assert all(side * (far - near) > 0 for near, far in pairwise(ladder))
+        for old, new in zip(before.targets, after.targets, strict=True):
+            assert new == old or side * (new - max(side * close, side * after.stop) * side) > 0
+
+
+def test_the_event_names_the_rules_and_an_old_one_without_them_is_read():
+    one = leader()
+    follow(one, one.trade.entry, tp=2.0, rules=["btc_breaks_loose"])
+    (event,) = one.events
+    assert event.payload["rules"] == ["btc_breaks_loose"]
+    bare = replace(event, payload={key: value for key, value in event.payload.items() if key != "rules"})
+    assert open_trade().applied(bare) == one.trade
 
 
 def test_a_trade_comes_back_from_json_with_what_rules_made_of_it():

@@ -275,3 +275,24 @@ def test_arguments_that_do_not_belong_together_are_refused(panel, settings):
         minute.step(TradeBook(), readings=later.readings)
     with pytest.raises(InvalidInput, match="market must hold the panel's 4 symbols, held 1"):
         minute.step(TradeBook(), market=MarketSnapshot.of(("X",)))
+
+
+def test_rules_move_the_targets_of_an_open_trade_once_and_the_event_names_them(panel, settings):
+    book = TradeBook.from_events(Minute(panel, LAST, settings, (0, 1, -1, 0), width=20.0).step(TradeBook()))
+    asked = {
+        "multipliers": {"tp_mult_factor": np.array([2.0, 1.5, np.nan, 1.0])},
+        "asked_by": {"tp_mult_factor": ("other", "calm", "", "")},
+    }
+    minute = Minute(panel, LAST + 1, settings)
+    events = [event for event in minute.step(book, **asked) if event.kind is Event.RULES_MOVED]
+    assert [(event.trade_id.split("-")[0], event.payload["rules"]) for event in events] == [("AUSDT", ["calm"])]
+    before = book.open["AUSDT"]
+    for event in minute.step(book, **asked):
+        book.apply(event)
+    moved = book.open["AUSDT"]
+    assert moved.targets == pytest.approx(
+        [before.entry + 1.5 * (target - before.entry) for target in before.targets], abs=0.002
+    )
+    assert minute.step(book, **asked) == [], "the same minute again"
+    later = Minute(panel, LAST + 2, settings).step(book, **asked)
+    assert Event.RULES_MOVED not in {event.kind for event in later}, "the same factor a minute later"

@@ -28,13 +28,37 @@ def matches(when, values):
     return has_all and (not when.get("any") or any(true(one, values) for one in when["any"]))
 
 
+def laid(*files):
+    """Return the rules and the sections of a symbol whose layers are these contents, the weakest first."""
+    rules, merge, smoothing = {}, {}, {}
+    for content in files:
+        for rule in content.get("rules", []):
+            rules[rule["id"]] = rule
+        merge.update(content.get("merge", {}))
+        smoothing.update(content.get("smoothing", {}))
+    return [rule for rule in rules.values() if rule.get("enabled", True)], merge, smoothing
+
+
 class Reference:
     """Rules of one symbol."""
 
-    def __init__(self, rules, merge):
+    def __init__(self, rules, merge, smoothing=None, base=1.0):
         self.rules = sorted(rules, key=lambda rule: (-rule.get("priority", 0), rule["id"]))
-        self.merge = merge
+        self.merge, self.smoothing, self.base = merge, smoothing or {}, base
         self.applied = {rule["id"]: [] for rule in rules}
+        self.at = {}
+
+    def smoothed_bar(self, values, now_s):
+        """Return key -> value in force on a bar, after smoothing."""
+        said = {key: value for key, (value, _) in self.bar(values, now_s).items()}
+        for key, alpha in self.smoothing.items():
+            start = self.at.get(key, self.base)
+            now = start + alpha * (said.get(key, self.base) - start)
+            if key not in said and (key not in self.at or abs(now - self.base) <= 1e-3 * self.base):
+                self.at.pop(key, None)
+            else:
+                self.at[key] = said[key] = now
+        return said
 
     def bar(self, values, now_s):
         """Return key -> (value, rule id) in force on a bar."""

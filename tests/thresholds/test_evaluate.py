@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import orjson
 import pytest
@@ -9,14 +11,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aione.errors import InvalidInput
 from aione.stage1.layers import NAMES
 from aione.thresholds.actions import ACTIONS
 from aione.thresholds.book import RuleBook
-from aione.thresholds.evaluate import Bases, evaluate_bar
+from aione.thresholds.evaluate import evaluate_bar
 from aione.thresholds.files import EXAMPLE
+from aione.thresholds.smoothing import Bases
 from aione.thresholds.state import RuleState
 
-from .reference import Reference
+from .reference import Reference, laid
 
 SYMBOLS = ("AUSDT", "BUSDT", "CUSDT")
 METRICS = ("rsi", "adx", "volume_z")
@@ -34,7 +38,10 @@ def book(content, **others):
 
 def bar(rules, values, at_s, state, symbols=SYMBOLS, base=None):
     metrics = {name: np.array(column, dtype=float) for name, column in values.items()}
-    return evaluate_bar(rules, metrics, symbols, "1m", 1000 * at_s, base or bases(len(symbols)), state)
+    found = evaluate_bar(rules, metrics, symbols, "1m", 1000 * at_s, base or bases(len(symbols)), state)
+    labels = np.array([*found.labels, ""], dtype=object)
+    in_force = {key: one for key, one in found.keys.items() if not np.isnan(one.value).all()}
+    return {key: SimpleNamespace(value=one.value, rule=labels[one.rule]) for key, one in in_force.items()}
 
 
 def rule(name="r", when=None, actions=None, **more):
@@ -75,7 +82,7 @@ limits = st.fixed_dictionaries(
         "max_apply_per_window": st.integers(1, 3),
         "window_s": st.sampled_from([100, 300]),
     },
-)
+).filter(lambda limits: "window_s" not in limits or "max_apply_per_window" in limits)
 actions = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([0.2, 0.5, 0.9]), min_size=1)
 rule_lists = st.lists(
     st.fixed_dictionaries(
@@ -111,6 +118,31 @@ def test_every_bar_is_what_a_rule_by_rule_reading_gives(rules, tape, merge, rest
             state = RuleState.from_dict(orjson.loads(orjson.dumps(state.to_dict())))
 
 
+# Layers: a file of every symbol, one of B, and one of B on the timeframe; ids of the lower ones may be those above.
+
+smoothings = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([0.25, 0.5, 1.0]))
+files = st.fixed_dictionaries({"rules": rule_lists, "merge": merges, "smoothing": smoothings})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.tuples(files, files, files), tapes, st.lists(st.sets(st.sampled_from(SYMBOLS), min_size=1), max_size=8))
+def test_layers_merging_and_smoothing_of_each_symbol_are_its_own(three, tape, seen):
+    """Symbols come and go, in any company, and each finds what it would have found alone."""
+    names = (EXAMPLE, "threshold_rules_BUSDT.yaml", "threshold_rules_BUSDT_1m.yaml")
+    compiled = RuleBook.parse({name: yaml.safe_dump(one) for name, one in zip(names, three, strict=True)})
+    slow = {symbol: Reference(*laid(*(three if symbol == "BUSDT" else three[:1]))) for symbol in SYMBOLS}
+    state = RuleState()
+    for number, columns in enumerate(tape, start=1):
+        symbols = tuple(sorted(seen[number - 1])) if number <= len(seen) else SYMBOLS
+        rows = [SYMBOLS.index(symbol) for symbol in symbols]
+        values = {name: [column[row] for row in rows] for name, column in zip(METRICS, columns, strict=True)}
+        found = bar(compiled, values, 60 * number, state, symbols=symbols)
+        for at, symbol in enumerate(symbols):
+            expected = slow[symbol].smoothed_bar({name: column[at] for name, column in values.items()}, 60 * number)
+            got = {key: one.value[at] for key, one in found.items() if not np.isnan(one.value[at])}
+            assert got == pytest.approx(expected)
+
+
 # ── What must not change anything ──
 
 
@@ -143,6 +175,58 @@ def test_symbols_do_not_leak_and_may_come_and_go():
     assert values_of(found, "stage1.volume_z") == pytest.approx([3.0, 3.0, np.nan], nan_ok=True), "still held"
 
 
+def test_a_minute_is_new_for_each_symbol_on_its_own():
+    """A rescan of one symbol on a new bar leaves the bar new for the others."""
+    rules, state = book({"rules": [rule(limits={"max_apply_per_window": 1})]}), RuleState()
+    alone = bar(rules, {"rsi": [60]}, 60, state, symbols=("BUSDT",))
+    assert values_of(alone, "stage1.volume_z") == [3.0]
+    found = bar(rules, {"rsi": [60, 10, 60]}, 60, state)
+    assert values_of(found, "stage1.volume_z") == [3.0, 3.0, 3.0], "B keeps what it had, and was counted once"
+    (memory,) = state.rules.values()
+    assert (memory.evaluations, memory.matched, memory.applied, memory.blocked) == (3, 3, 3, 0)
+
+
+def test_a_symbol_that_was_away_for_a_day_is_forgotten_and_one_away_for_an_hour_is_not():
+    rules, state = book({"rules": [rule(limits={"min_interval_s": 86_400})]}), RuleState()
+    bar(rules, {"rsi": [60]}, 60, state, symbols=("AUSDT",))
+    bar(rules, {"rsi": [60]}, 3_660, state, symbols=("BUSDT",))
+    assert state.symbols == ("AUSDT", "BUSDT")
+    assert bar(rules, {"rsi": [60]}, 3_720, state, symbols=("AUSDT",)) == {}, "its interval is not over"
+    bar(rules, {"rsi": [60]}, 90_120, state, symbols=("CUSDT",))
+    assert state.symbols == ("AUSDT", "CUSDT")
+
+
+def test_one_symbol_that_is_unknown_leaves_every_other_byte_alone():
+    rules = book({"rules": [rule(limits={"hold_s": 120})], "smoothing": {"stage1.volume_z": 0.3}})
+    whole, poisoned = RuleState(), RuleState()
+    for number, rsi in enumerate(np.random.default_rng(3).uniform(0, 100, (20, 3)), start=1):
+        one = bar(rules, {"rsi": rsi}, 60 * number, whole)
+        other = bar(rules, {"rsi": [rsi[0], np.nan, rsi[2]]}, 60 * number, poisoned)
+        for row in (0, 2):
+            assert values_of(one, "stage1.volume_z")[row] == pytest.approx(
+                values_of(other, "stage1.volume_z")[row], rel=0, abs=0, nan_ok=True
+            )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"symbols": ["AUSDT"]},
+        {"seen_ms": "no base64!"},
+        {"seen_ms": "AAAA"},
+        {"labels": []},
+        {"rules": {"x": 3}},
+        {"in_force": {"stage1.volume_z": ["AAAA"]}},
+        {"sources": None},
+    ],
+)
+def test_what_is_no_state_is_refused(damage):
+    state = RuleState()
+    bar(book({"rules": [rule()]}), {"rsi": [60, 60, 60]}, 60, state)
+    with pytest.raises(InvalidInput, match="a state of the rules holds symbols, seen_ms"):
+        RuleState.from_dict({**state.to_dict(), **damage})
+
+
 # ── Layers ──
 
 
@@ -171,6 +255,16 @@ def test_a_rule_that_reads_otherwise_begins_anew_and_one_that_is_gone_is_forgott
     assert (state.rules[key].evaluations, state.rules[key].applied, state.rules[key].last_ms) == (3, 1, 120_000)
 
 
+def test_what_is_in_force_keeps_its_rule_when_other_rules_go():
+    state, both = RuleState(), [rule("a"), rule("b", actions={"stage1.vwap_z": 2.2}, limits={"hold_s": 600})]
+    bar(book({"rules": both}), {"rsi": [60, 60, 60]}, 60, state)
+    found = bar(book({"rules": both[1:]}), {"rsi": [10, 10, 10]}, 120, state)
+    assert list(found) == ["stage1.vwap_z"]
+    assert list(found["stage1.vwap_z"].rule) == [f"{EXAMPLE}#b"] * 3
+    again = bar(book({"rules": both[1:]}), {"rsi": [10, 10, 10]}, 120, RuleState.from_dict(state.to_dict()))
+    assert list(again["stage1.vwap_z"].rule) == [f"{EXAMPLE}#b"] * 3
+
+
 # ── Smoothing ──
 
 
@@ -184,6 +278,16 @@ def test_a_smoothed_key_goes_a_share_of_the_way_and_comes_back():
         found = bar(rules, {"rsi": [10] * 3}, 60 * number, state)
     assert np.isnan(values_of(found, "stage1.volume_z")).all(), "it has arrived where it was without rules"
     assert state.smoothed == {}
+
+
+def test_a_key_whose_base_is_nothing_arrives_there_too():
+    rules, base = book({"rules": [rule()], "smoothing": {"stage1.volume_z": 0.5}}), bases()
+    base.values["stage1.volume_z"][:] = 0.0
+    state = RuleState()
+    bar(rules, {"rsi": [60] * 3}, 60, state, base=base)
+    for number in range(2, 40):
+        bar(rules, {"rsi": [10] * 3}, 60 * number, state, base=base)
+    assert (state.smoothed, state.in_force) == ({}, {})
 
 
 def test_the_move_is_driven_by_its_factor_within_bounds_and_relaxes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema
 import numpy as np
@@ -13,6 +14,7 @@ from aione.errors import RuleError
 from aione.indicators.readings import compute_readings
 from aione.panel import MINUTE_MS, BarPanel, MarketSnapshot
 from aione.run.rules import as_json, as_text, check_paths, schema_text
+from aione.thresholds.actions import ACTIONS
 from aione.thresholds.book import RuleBook
 from aione.thresholds.files import BASE, EXAMPLE, FileName, json_schema, parse_rules, read_sources
 from aione.thresholds.metrics import METRICS, rule_metrics
@@ -43,14 +45,25 @@ def wrong(rule=None, **file):
         ({"when": {"metric": "rsi", "op": ">", "value": "high"}}, "rules[0].when.value"),
         ({"when": {"metric": "rsi", "op": ">", "value": float("nan")}}, "rules[0].when.value"),
         ({"when": {"all": []}}, "rules[0].when: at least one condition is needed"),
-        ({"when": {}}, "rules[0].when.metric: Field required"),
+        ({"when": {}}, "rules[0].when: is empty: expected a condition"),
         ({"actions": {"stage1.volume": 3}}, "there is no key 'stage1.volume'; near: stage1.volume_z"),
         ({"actions": {"stage1.rsi_overbought": 101}}, "stage1.rsi_overbought must be above 50 and at most 100, was 101"),
         ({"actions": {"stage2.sl_mult_factor": 0}}, "stage2.sl_mult_factor must be at least 0.1 and at most 10, was 0"),
         ({"actions": {}}, "rules[0].actions"),
-        ({"prioritty": 3}, "rules[0].prioritty: Extra inputs are not permitted"),
+        ({"prioritty": 3}, "rules[0].prioritty: there is no such key; near: priority"),
         ({"limits": {"hold_s": -1}}, "rules[0].limits.hold_s"),
-        ({"id": "a b"}, "rules[0].id"),
+        ({"id": "a b"}, "rules[0].id: expected letters, digits, dots, dashes and underscores, was 'a b'"),
+        ({"when": {"metric": "rsi", "op": ">", "value": "3"}}, "rules[0].when.value: Input should be a valid number, was '3'"),
+        ({"when": {"metric": "rsi", "op": ">", "value": True}}, "rules[0].when.value: Input should be a valid number, was True"),
+        ({"when": {"any": [{"metrc": "rsi", "op": ">", "value": 1}]}}, "rules[0].when.any[0].metrc: there is no such key; near: metric"),
+        ({"when": {"metric": "zzz", "op": ">", "value": 1}}, "there is no metric 'zzz'; docs/threshold-rules.md lists the"),
+        ({"actions": {"stage1.rsi_oversold": 50}}, "stage1.rsi_oversold must be at least 0 and below 50, was 50"),
+        ({"actions": {"stage1.vwap_z_factor": 11}}, "stage1.vwap_z_factor must be at least 0.1 and at most 10, was 11"),
+        ({"priority": "high"}, "rules[0].priority: Input should be a valid integer, was 'high'"),
+        ({"limits": {"window_s": 60}}, "rules[0].limits: window_s limits nothing without max_apply_per_window"),
+        ({"limits": {"hold_s": 86_401}}, "rules[0].limits.hold_s: Input should be less than or equal to 86400"),
+        ({"limits": {"hold": 1}}, "rules[0].limits.hold: there is no such key; near: hold_s"),
+        ({"xyz": 1}, "rules[0].xyz: there is no such key, expected one of id, priority, enabled, when, actions"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_rule_is_told_with_file_rule_path_and_reason(rule, told):
@@ -68,11 +81,11 @@ def test_every_mistake_is_told_not_the_first_alone():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("rules: [", "f.yaml: while parsing"),
+        ("rules: [", "f.yaml: line 1, column 9: while parsing"),
         ("- 1", "f.yaml: expected a mapping with rules, was list"),
-        ("rules: 3", "f.yaml: rules: Input should be a valid list, was 3"),
-        ("rules: [3]", "rules[0]: Input should be a valid dictionary"),
-        ("rule: []", "f.yaml: rule: Extra inputs are not permitted"),
+        ("rules: 3", "f.yaml: rules: expected a list, was 3"),
+        ("rules: [3]", "rules[0]: expected a mapping, was 3"),
+        ("rule: []", "f.yaml: rule: there is no such key; near: rules"),
         (GOOD + "- {id: a, when: {metric: adx, op: '>', value: 5}, actions: {stage1.vwap_z: 3}}\n", "rules[1] has the id 'a' of rules[0]"),
         ("rules: []\nrules: []\n", "the key 'rules' stands twice"),
         ("smoothing: {stage1.volume_z: 0}", "smoothing.stage1.volume_z"),
@@ -85,8 +98,21 @@ def test_a_file_that_is_no_file_of_rules_is_refused(text, told):
 
 
 def test_an_empty_file_holds_no_rule():
-    assert parse_rules("", "f.yaml").rules == []
     assert parse_rules("# nothing yet\n", "f.yaml").rules == []
+    assert parse_rules("rules: []", "f.yaml").rules == []
+
+
+@pytest.mark.parametrize("op", [">=", "!=", ">"])
+@pytest.mark.parametrize("form", ["{metric: rsi, op: %s, value: 3}", "\n    metric: rsi\n    op: %s\n    value: 3\n "])
+def test_an_operator_without_quotes_is_told_how_to_be_written(op, form):
+    text = f"rules:\n- id: a\n  when: {form % op}\n  actions: {{stage1.vwap_z: 2}}"
+    with pytest.raises(RuleError, match=r'write op: ">="|op: Input should be'):
+        parse_rules(text, "f.yaml")
+
+
+def test_a_file_of_no_text_is_half_saved_and_not_the_wish_to_have_no_rules():
+    with pytest.raises(RuleError, match="the file is empty; `rules: \\[\\]` says that there are none"):
+        parse_rules(" \n", "f.yaml")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +123,8 @@ def test_an_empty_file_holds_no_rule():
         ("threshold_rules_BTCUSDT.yaml", FileName("BTCUSDT")),
         ("threshold_rules_币安人生USDT_15m.yaml", FileName("币安人生USDT", "15m")),
         ("threshold_rules_BTC_USDT_x.yaml", None),
+        ("threshold_rules_btcusdt.yaml", None),
+        ("threshold_rules_exmaple.yaml", None),
         ("rules.yaml", None),
     ],
 )
@@ -118,7 +146,7 @@ def test_a_directory_or_a_file_that_cannot_be_read_is_said(tmp_path):
     with pytest.raises(RuleError, match="no such directory"):
         read_sources(tmp_path / "none")
     (tmp_path / "threshold_rules_x_y_z.yaml").write_text("")
-    with pytest.raises(RuleError, match=r"threshold_rules_x_y_z.yaml: expected threshold_rules.yaml"):
+    with pytest.raises(RuleError, match=r"threshold_rules_x_y_z.yaml: the name tells whom the rules are for"):
         read_sources(tmp_path)
     (tmp_path / "threshold_rules_x_y_z.yaml").unlink()
     (tmp_path / BASE).write_bytes(b"\xff\xfe")
@@ -160,6 +188,25 @@ def test_every_metric_that_may_be_asked_for_is_supplied():
     supplied = rule_metrics(readings, MarketSnapshot.of(panel.symbols))
     assert set(supplied) == set(METRICS)
     assert all(column.shape == (2,) for column in supplied.values())
+
+
+def test_the_depth_is_unknown_where_one_side_of_it_is():
+    panel = BarPanel(("A", "B"), MINUTE_MS * np.arange(3), *np.ones((8, 2, 3)), np.ones((2, 3), dtype=bool))
+    readings = compute_readings(panel, load_settings(environ={}).STAGE1_MONITOR_PARAMS.indicators)
+    sides = {"depth_bid_quote": np.array([5e4, 5e4]), "depth_ask_quote": np.array([2e4, np.nan])}
+    supplied = rule_metrics(readings, MarketSnapshot.of(panel.symbols, **sides))
+    np.testing.assert_array_equal(supplied["book.depth_quote"], [2e4, np.nan])
+
+
+def test_the_page_tells_every_metric_and_every_key():
+    page = (SHIPPED.parents[1] / "docs" / "threshold-rules.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w.]+", page))
+    assert [name for name in METRICS if name not in words] == []
+    keys = {key.removeprefix("stage1.") if key.startswith("stage1.") else key for key in ACTIONS}
+    keys = {key.removeprefix("stage2.") if "_factor" not in key else key for key in keys}
+    factors = {key for key in keys if key.endswith("_factor") and "." not in key}
+    assert sorted(key for key in keys - factors if key not in words) == []
+    assert {key.removesuffix("_factor") for key in factors} <= keys
 
 
 # ── aione rules check ──

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -14,7 +16,7 @@ from aione.panel import MINUTE_MS, BarPanel, MarketSnapshot
 from aione.stage1.run import run_stage1
 from aione.thresholds import RuleState, apply_rules, load_book
 from aione.thresholds.files import BASE
-from config.settings import load_settings
+from config.settings import SettingsError, load_settings
 
 SYMBOLS = ("BTCUSDT", "WIFUSDT")
 
@@ -79,6 +81,18 @@ def test_stage1_gets_thresholds_with_the_rule_as_their_layer(tmp_path, readings,
     ]  # fmt: skip
 
 
+def test_a_factor_that_stops_at_a_bound_is_said_and_what_set_each_value_too(tmp_path, readings, settings):
+    write(tmp_path, [rule("far", {"stage1.rsi_overbought_factor": 3.0, "stage3.sl_mult_factor": 0.8}, value=50)])
+    outcome, _ = applied(tmp_path, at(readings, 1, rsi=[60, 60]), settings)
+    (line,) = outcome.clamped
+    assert line.startswith(
+        "stage1.rsi_overbought of BTCUSDT and 1 more stopped at its bound 100, rules:far asked for 2"
+    )
+    outcome, _ = applied(tmp_path, at(readings, 1, rsi=[40, 60]), settings)
+    assert outcome.set_by["stage3.sl_mult_factor"] == ("", "far")
+    assert "of WIFUSDT stopped" in outcome.clamped[0]
+
+
 def test_a_factor_multiplies_what_another_rule_has_set(tmp_path, readings, settings):
     write(tmp_path, [rule("a", {"stage1.volume_z": 4.0}), rule("b", {"stage1.volume_z_factor": 1.5})])
     outcome, _ = applied(tmp_path, readings, settings)
@@ -131,6 +145,30 @@ def test_a_restart_between_any_two_minutes_changes_nothing(tmp_path, readings, s
     assert whole.to_dict() == parts.to_dict()
 
 
+def test_the_example_of_the_page_goes_as_the_page_says(tmp_path, readings, settings):
+    page = (Path(__file__).parents[2] / "docs" / "threshold-rules.md").read_text(encoding="utf-8")
+    text = next(block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "id: loud" in block)
+    (tmp_path / BASE).write_text(text)
+    state = RuleState()
+    rows = re.findall(r"^\| (\d) \| ([\d.]+|unknown) \| ([\d.]+) \| (.*?) \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for minute, score, breadth, _, volume_z, vwap_z in rows:
+        now = at(readings, int(minute), volume_z=[np.nan if score == "unknown" else float(score)] * 2)
+        now = replace(now, market={**now.market, "market_breadth": float(breadth)})
+        outcome, problem = applied(tmp_path, now, settings, state)
+        assert problem is None
+        found = run_stage1(now, MarketSnapshot.of(SYMBOLS), settings, {}, rules=outcome.stage1).thresholds
+        expected = [float(cell.split("= ")[-1]) for cell in (volume_z, vwap_z)]
+        assert [found["volume_z"][0], found["vwap_z"][0]] == pytest.approx(expected), f"bar {minute}"
+
+
+def test_a_move_that_begins_out_of_its_bounds_is_refused():
+    with pytest.raises(
+        SettingsError, match=r"episodes.move_pct_up must be within .* 0.002 and move_pct_most 0.1, was 0.2"
+    ):
+        load_settings(environ={}, overrides={"STAGE2_CONFIG": {"episodes": {"move_pct_up": 0.2}}})
+
+
 # ── Files that change ──
 
 
@@ -158,6 +196,14 @@ def test_a_broken_edit_leaves_the_last_good_rules_in_force_in_another_process_to
     outcome, problem = applied(tmp_path, at(readings, 3), settings, state)
     assert problem is None
     assert outcome.stage1.values[0].tolist() == [5.0, 5.0]
+
+
+def test_last_good_rules_that_a_new_grammar_refuses_are_no_rules_and_it_is_said(tmp_path):
+    state = RuleState(sources={BASE: "rules: [{id: x}]"})
+    book, problem = load_book(tmp_path / "none", state)
+    assert book.rules == ()
+    assert "no such directory" in problem
+    assert "of those that were good before: threshold_rules.yaml: rule x: rules[0].when: is missing" in problem
 
 
 def test_without_any_good_rules_there_are_none_and_it_is_said(tmp_path, readings, settings):
