@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aione.errors import InvalidInput
 from aione.panel import F8
@@ -56,9 +57,9 @@ def check_dynamic(dynamic: Mapping[str, F8], symbols: int) -> None:
             raise InvalidInput(f"{name} must have shape ({symbols},), was {column.shape}")
 
 
-def multiplied(base: float, factor: F8 | None) -> float | F8:
-    """Return a multiplier with the factor that rules have set upon it, where they have."""
-    return base if factor is None else base * np.where(np.isnan(factor), 1.0, factor)
+def multiplied(base: float, factor: F8 | None, rows: NDArray[np.int64]) -> float | F8:
+    """Return a multiplier of some ``rows`` with the factor that rules have set upon it, where they have."""
+    return base if factor is None else base * np.where(np.isnan(factor[rows]), 1.0, factor[rows])
 
 
 __all__ = ["DYNAMIC", "Cuts", "check_dynamic", "multiplied"]

@@ -45,10 +45,25 @@ def directional_factors(readings: Readings, market: MarketSnapshot, context: Con
         )
 
 
+def moved(readings: Readings, bars: int) -> F8:
+    """Return how far the close went in ``bars`` (15 or 60), in ATR times the root of their number, signed.
+
+    Measured in price, so that it is odd. A random walk goes about 0.6 either way.
+    """
+    back = readings[f"return_{bars}"]
+    way: F8 = back / (1.0 + back) / (readings["atr_frac"] * np.sqrt(bars))
+    return way
+
+
+def steady(readings: Readings) -> F8:
+    """Return the slope of the last hour, in [-1, 1], as far as it was straight or went far."""
+    slope: F8 = np.tanh(readings["slope_t"] / 10.0)
+    return slope * clip01(np.fmax(readings["efficiency_ratio"] / 0.3, np.abs(moved(readings, 60))))
+
+
 def trend(readings: Readings) -> F8:
-    """Alignment of the EMAs on 5m to 4h, and the slope of the last hour as far as it was straight."""
-    slope = np.tanh(readings["slope_t"] / 10.0) * clip01(readings["efficiency_ratio"] / 0.3)
-    return known_mean([readings["htf_alignment"], slope], [0.6, 0.4])
+    """Slope of the last hour as far as it was straight or went far, and alignment of the EMAs on 5m to 4h."""
+    return known_mean([steady(readings), readings["htf_alignment"]], [0.6, 0.4])
 
 
 def momentum(readings: Readings) -> F8:
@@ -76,8 +91,8 @@ def breakout(readings: Readings) -> F8:
 def vwap(readings: Readings) -> F8:
     """Stretch from the session's VWAP, which pulls back: 0 within one standard deviation, full at three."""
     z = readings["vwap_z"]
-    pull: F8 = -np.sign(z)
-    return pull * clip01((np.abs(z) - 1.0) / 2.0)
+    pull: F8 = clip01((np.abs(z) - 1.0) / 2.0)
+    return -np.copysign(pull, z)
 
 
 def divergence(readings: Readings) -> F8:
@@ -87,8 +102,7 @@ def divergence(readings: Readings) -> F8:
 
 def open_interest(readings: Readings, market: MarketSnapshot) -> F8:
     """New positions confirm the move of the last hour, closed ones doubt it (2 % of change is about full)."""
-    expected = readings["atr_frac"] * np.sqrt(60.0)
-    move: F8 = np.tanh(readings["return_60"] / expected)
+    move: F8 = np.tanh(moved(readings, 60))
     return move * np.tanh(market.open_interest_change_frac / 0.02)
 
 
@@ -107,4 +121,4 @@ def _beyond(close: F8, top: F8, bottom: F8) -> F8:
     return outside
 
 
-__all__ = ["FACTORS", "directional_factors"]
+__all__ = ["FACTORS", "directional_factors", "moved", "steady"]

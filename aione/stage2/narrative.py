@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from aione.prices import format_price
+from aione.stage2.scenarios import SCENARIO_SIDES
 
 _SCENARIO: Final = {
     "BULLISH_BREAKOUT": ("a breakout upwards", "пробій угору"),
@@ -23,6 +24,7 @@ _SCENARIO: Final = {
     "MANIPULATED": ("signs of manipulation", "ознаки маніпуляції"),
     "UNCERTAIN": ("no clear scenario", "немає чіткого сценарію"),
 }
+# In Ukrainian in the accusative, for they stand after "через".
 _FACTOR: Final = {
     "trend": ("trend", "тренд"),
     "momentum": ("momentum", "імпульс"),
@@ -30,14 +32,14 @@ _FACTOR: Final = {
     "breakout": ("the break of the range", "вихід із діапазону"),
     "location": ("room to the next level", "простір до наступного рівня"),
     "vwap": ("the stretch from VWAP", "відхилення від VWAP"),
-    "divergence": ("RSI divergence", "дивергенція RSI"),
+    "divergence": ("RSI divergence", "дивергенцію RSI"),
     "open_interest": ("open interest", "відкритий інтерес"),
     "market": ("the market as a whole", "ринок загалом"),
 }
 _RECOMMENDATION: Final = {
     "STRONG_BUY": ("strong buy", "впевнена купівля"),
     "BUY_IN_DIPS": ("buy in dips", "купувати на просіданнях"),
-    "HOLD": ("hold", "утримуватися від дій"),
+    "HOLD": ("hold", "тримати без змін"),
     "RANGE_TRADE": ("trade the range", "торгувати діапазон"),
     "WAIT_FOR_CONFIRMATION": ("wait for confirmation", "чекати підтвердження"),
     "SELL_ON_RALLIES": ("sell on rallies", "продавати на відскоках"),
@@ -58,11 +60,13 @@ _RISK: Final = {
     "extreme": ("extreme", "надзвичайний"),
 }
 _SIDE: Final = {"long": ("Long", "Лонг"), "short": ("Short", "Шорт")}
+_WAY: Final = {1: ("up", "угору"), -1: ("down", "донизу")}
 
 _TEXTS: Final = (
     {
         "head": "{symbol}: {scenario}",
         "why": ", mostly because of {factors}",
+        "lean": "; the sum leans {side} through {factors}",
         "support": "Support at {price}",
         "resistance": "Resistance at {price}",
         "both": "Support at {support}, resistance at {resistance}",
@@ -71,10 +75,12 @@ _TEXTS: Final = (
         "plan": "{side} from {entry}, stop {sl}, targets {targets}, reward to risk {rr}",
         "risk": "Risk {risk}, confidence {confidence}",
         "risk_alone": "Risk {risk}",
+        "raw": " (not calibrated)",
     },
     {
         "head": "{symbol}: {scenario}",
         "why": ", передусім через {factors}",
+        "lean": "; у сумі схиляється {side} через {factors}",
         "support": "Підтримка на {price}",
         "resistance": "Опір на {price}",
         "both": "Підтримка на {support}, опір на {resistance}",
@@ -83,6 +89,7 @@ _TEXTS: Final = (
         "plan": "{side} від {entry}, стоп {sl}, цілі {targets}, винагорода до ризику {rr}",
         "risk": "Ризик {risk}, впевненість {confidence}",
         "risk_alone": "Ризик {risk}",
+        "raw": " (не калібрована)",
     },
 )
 
@@ -96,10 +103,11 @@ def _paragraph(view: Mapping[str, Any], symbol: str, tick_size: float, lang: int
     text = _TEXTS[lang]
     scenario = view["market_context"]["scenario"]
     head = text["head"].format(symbol=symbol, scenario=_SCENARIO[scenario][lang])
-    reasons = _reasons(view)
+    side, reasons = _reasons(view)
     if reasons:
         joined = (" and ", " і ")[lang].join(_FACTOR[name][lang] for name in reasons)
-        head += text["why"].format(factors=joined)
+        form = "why" if side == SCENARIO_SIDES[scenario] else "lean"
+        head += text[form].format(factors=joined, side=_WAY[side][lang])
     sentences = [
         head,
         _levels(view["market_context"]["key_levels"], tick_size, text),
@@ -110,11 +118,14 @@ def _paragraph(view: Mapping[str, Any], symbol: str, tick_size: float, lang: int
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
 
-def _reasons(view: Mapping[str, Any]) -> list[str]:
-    """Return the one or two factors that add most to the direction, on its side."""
+def _reasons(view: Mapping[str, Any]) -> tuple[int, list[str]]:
+    """Return the direction's side, and the one or two factors that add most to it; 0 and none without a direction.
+
+    They are the reasons of a scenario of that side. Of any other they are not, and must not be told as such.
+    """
     direction = view["confidence_metrics"]["direction"] or 0.0
     parts = {name: value for name, value in view["contributions"].items() if value and value * direction > 0}
-    return sorted(parts, key=lambda name: (-abs(parts[name]), name))[:2]
+    return (direction > 0) - (direction < 0), sorted(parts, key=lambda name: (-abs(parts[name]), name))[:2]
 
 
 def _levels(key_levels: Mapping[str, Any], tick_size: float, text: Mapping[str, str]) -> str:
@@ -147,8 +158,9 @@ def _risk(metrics: Mapping[str, Any], text: Mapping[str, str], lang: int) -> str
     risk, confidence = _RISK[metrics["risk_class"]][lang], metrics["raw"]
     if confidence is None:
         return text["risk_alone"].format(risk=risk)
-    shown = confidence if metrics["calibrated"] is None else metrics["calibrated"]
-    return text["risk"].format(risk=risk, confidence=shown)
+    if metrics["calibrated"] is None:
+        return text["risk"].format(risk=risk, confidence=confidence) + text["raw"]
+    return text["risk"].format(risk=risk, confidence=metrics["calibrated"])
 
 
 __all__ = ["narrative"]

@@ -23,6 +23,11 @@ def known_mean(terms: Sequence[F8], weights: Sequence[float]) -> F8:
     >>> known_mean([np.array([1.0, 1.0, np.nan]), np.array([0.0, np.nan, np.nan])], [1.0, 3.0])
     array([0.25, 1.  ,  nan])
     """
+    total = terms[0] * weights[0]
+    for term, weight in zip(terms[1:], weights[1:], strict=True):
+        total += term * weight
+    if not np.isnan(total).any():
+        return total / sum(weights)
     values = np.array(terms)
     shares = np.array(weights).reshape(-1, *(1 for _ in terms[0].shape))
     unknown = np.isnan(values)
@@ -46,8 +51,8 @@ def ramp(x: F8, start: float | F8, end: float | F8) -> F8:
 
 
 def or_zero(x: F8) -> F8:
-    """Return ``x`` with 0 where it is unknown: for a term that may only take away, and takes nothing unknown."""
-    return np.where(np.isnan(x), 0.0, x)
+    """Return ``x >= 0`` with 0 where it is unknown: for a term that may only take away, and takes nothing unknown."""
+    return np.fmax(x, 0.0)
 
 
 def clip01(x: F8) -> F8:

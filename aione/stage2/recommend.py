@@ -63,7 +63,7 @@ class Row:
     word : str
         Key of `WORDS`.
     towards : str, optional
-        ``entry`` or ``strong``: the direction is at least so strong, and to the scenario's side where it has one.
+        ``entry`` or ``strong``: there is a direction, at least so strong, to the scenario's side where it has one.
     against : bool
         The direction is to the other side than the scenario's.
     is_confident : bool
@@ -111,14 +111,14 @@ _WORD_OF_ROW: Final = np.array(
 """Row of the table -> word for up and for down; the last one is of no row."""
 
 
-def _allowed(group: str, risk: tuple[str, str]) -> B1:
-    """Return which scenario meets which risk class in a row, bool (10, 4)."""
-    lowest, highest = (RISK_CLASSES.index(name) for name in risk)
+def _allowed(row: Row) -> list[bool]:
+    """Return which pairs of scenario and risk class meet in a row; the pair's number is ``scenario x 4 + risk``."""
+    lowest, highest = (RISK_CLASSES.index(name) for name in row.risk)
     risks = [lowest <= index <= highest for index in range(len(RISK_CLASSES))]
-    return np.outer([name in _GROUPS[group] for name in SCENARIOS], risks).astype(np.bool_)
+    return [name in _GROUPS[row.group] and allowed for name in SCENARIOS for allowed in risks]
 
 
-_ALLOWED: Final = {(row.group, row.risk): _allowed(row.group, row.risk) for row in TABLE}
+_ALLOWED: Final = np.array([_allowed(row) for row in TABLE], dtype=np.bool_)
 
 
 def recommend(
@@ -157,45 +157,38 @@ def table_rows(
     scenario: I1, direction: F8, confidence: F8, risk_class: I1, location: F8, thresholds: RecoThresholds | Cuts
 ) -> I1:
     """Return which row of the table holds for every symbol, int8 (S,), -1 where the direction is unknown."""
-    found = np.full(len(direction), NONE, dtype=np.int8)
     side = np.sign(direction)
-    facts = {
-        "agreement": _SIDE[scenario] * side,
-        "strength": np.abs(direction),
-        "confidence": confidence,
-        "room": side * location,
-        "edge": np.abs(location),
+    strength, agreement, room = np.abs(direction), _SIDE[scenario] * side, side * location
+    aims = (agreement >= 0.0) & (strength > 0.0)
+    towards = {
+        "entry": aims & (strength >= thresholds.entry_direction),
+        "strong": aims & (strength >= thresholds.strong_direction),
     }
-    open_rows = ~np.isnan(direction)
+    against, edge = agreement < 0.0, np.abs(location) >= _EDGE
+    confident = confidence >= thresholds.strong_confidence
+    found = np.full(len(direction), NONE, dtype=np.int8)
+    left = ~np.isnan(direction)
+    allowed = _ALLOWED[:, scenario * np.int64(len(RISK_CLASSES)) + risk_class] & left
     for number, row in enumerate(TABLE):
-        holds = open_rows & _ALLOWED[row.group, row.risk][scenario, risk_class]
-        if holds.any():
-            holds &= _holds(row, facts, thresholds)
-            found[holds] = number
-            open_rows &= ~holds
+        holds = allowed[number] & left
+        if row.towards is not None:
+            holds &= towards[row.towards]
+        if row.against:
+            holds &= against
+        if row.is_confident:
+            holds &= confident
+        if row.room > -1.0:
+            holds &= room >= row.room
+        if row.at_edge:
+            holds &= edge
+        found[holds] = number
+        left &= ~holds
     return found
 
 
 def spoken(rows: I1, direction: F8) -> I1:
     """Return the recommendation of a row of the table in a direction, int8 (S,); `NONE` of none."""
     return _WORD_OF_ROW[rows, (direction < 0).astype(np.int64)]
-
-
-def _holds(row: Row, facts: Mapping[str, F8], thresholds: RecoThresholds | Cuts) -> B1:
-    """Return where the conditions of a row hold, other than its scenarios and risk classes."""
-    holds = np.ones(facts["strength"].shape, dtype=np.bool_)
-    if row.against:
-        holds &= facts["agreement"] < 0
-    if row.towards is not None:
-        least = thresholds.strong_direction if row.towards == "strong" else thresholds.entry_direction
-        holds &= (facts["strength"] >= least) & (facts["agreement"] >= 0)
-    if row.is_confident:
-        holds &= facts["confidence"] >= thresholds.strong_confidence
-    if row.room > -1.0:
-        holds &= facts["room"] >= row.room
-    if row.at_edge:
-        holds &= facts["edge"] >= _EDGE
-    return holds
 
 
 def gate(reco: I1, enters: B1, failed: Mapping[str, B1]) -> tuple[I1, I1]:

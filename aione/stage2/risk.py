@@ -14,9 +14,9 @@ The plan of a long; a short is its mirror image.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,20 +126,51 @@ def make_plan(
     Plan
         ``side`` is 0 where the plan cannot be made: ATR unknown or less than a tick, or a stop below 0.
     """
-    sign = np.where((side == 0) | (tick_size > atr), np.nan, side).astype(np.float64)
+    size, rows = len(side), np.flatnonzero(side)
+    plan = _planned(
+        side[rows],
+        close[rows],
+        atr[rows],
+        (levels.price[rows], levels.strength[rows]),
+        spread_frac[rows],
+        tick_size[rows],
+        (
+            multiplied(params.sl_mult, dynamic.get("sl_mult_factor"), rows),
+            multiplied(params.tp_mult, dynamic.get("tp_mult_factor"), rows),
+        ),
+        params,
+    )
+    columns: dict[str, Any] = {}
+    for one in fields(plan):
+        part = getattr(plan, one.name)
+        columns[one.name] = np.full((size, *part.shape[1:]), np.nan if part.dtype == np.float64 else 0, part.dtype)
+        columns[one.name][rows] = part
+    return Plan(**columns)
+
+
+def _planned(
+    side: NDArray[np.int8],
+    close: F8,
+    atr: F8,
+    levels: tuple[F8, F8],
+    spread_frac: F8,
+    tick_size: F8,
+    mults: tuple[float | F8, float | F8],
+    params: RiskParams,
+) -> Plan:
+    """Plan for symbols that all have a side; ``levels``: prices, strengths (S, K); ``mults``: of stop, of targets."""
+    (price, strength), (sl_mult, tp_mult) = levels, mults
+    sign = np.where(tick_size > atr, np.nan, side).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         entry = np.round(close / tick_size) * tick_size + 0.0 * sign
-        buffer = params.level_buffer_atr * atr
-        ahead = sign[:, None] * (levels.price - entry[:, None])
-        ahead[levels.strength < IMMEDIATE_STRENGTH] = np.nan
-        noise = params.noise_atr * atr
+        buffer, noise = params.level_buffer_atr * atr, params.noise_atr * atr
+        ahead = sign[:, None] * (price - entry[:, None])
+        ahead[strength < IMMEDIATE_STRENGTH] = np.nan
         behind = np.where(-ahead > 0, -ahead + buffer[:, None], np.nan)
         structural = np.fmin.reduce(np.where(behind >= noise[:, None], behind, np.nan), axis=1, initial=np.inf)
-        distance = np.maximum(np.minimum(structural, params.stop_atr * atr), noise)
-        distance = distance * multiplied(params.sl_mult, dynamic.get("sl_mult_factor"))
+        distance = np.maximum(np.minimum(structural, params.stop_atr * atr), noise) * sl_mult
         sl = _on_tick(entry - sign * distance, tick_size, -sign)
-        r = np.abs(entry - sl)
-        unit = r * multiplied(params.tp_mult, dynamic.get("tp_mult_factor"))
+        unit = np.abs(entry - sl) * tp_mult
         tp = np.stack([_target(k * unit, unit, ahead, buffer) for k in params.target_r], axis=1)
         tp = _on_tick(entry[:, None] + sign[:, None] * tp, tick_size[:, None], -sign[:, None])
     blank, no = np.full_like(entry, np.nan), np.zeros(len(side), dtype=np.bool_)

@@ -27,8 +27,6 @@ ODD = [
     "ema_dist_15m",
     "ema_dist_1h",
     "ema_dist_4h",
-    "return_15",
-    "return_60",
     "relative_strength",
 ]
 SWAPPED = [("plus_di", "minus_di"), ("upper_wick_frac", "lower_wick_frac"), ("bullish_div", "bearish_div")]
@@ -118,6 +116,7 @@ def mirrored_readings(readings: Readings, centre) -> Readings:
     old = readings.values
     new = dict(old)
     new |= {name: -old[name] for name in ODD}
+    new |= {name: -old[name] / (1 + 2 * old[name]) for name in ("return_15", "return_60")}
     new |= {name: 2 * centre - old[name] for name in PRICES}
     new |= {a: old[b] for pair in SWAPPED for a, b in (pair, pair[::-1])}
     new |= {a: 2 * centre - old[b] for pair in PRICE_PAIRS for a, b in (pair, pair[::-1])}

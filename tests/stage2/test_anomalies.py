@@ -21,6 +21,8 @@ CALM = {
     "range_low_20": 98.0,
     "upper_wick_frac": 0.2,
     "lower_wick_frac": 0.2,
+    "atr_prev": 1.0,
+    "atr_frac": 0.001,
     "bars_age": 0.0,
 }
 
@@ -51,6 +53,11 @@ def test_each_fires_on_its_own_picture(settings):
     assert found(settings, low=97.0, lower_wick_frac=0.6) == {"wick_trap"}
     assert found(settings, bars_age=1.0) == {"stale_data"}
     assert found(settings, bars_age=np.nan) == {"stale_data"}
+
+
+def test_a_small_wick_and_a_spread_of_a_few_small_ticks_are_nothing(settings):
+    assert found(settings, high=102.1, low=101.0, close=101.3, upper_wick_frac=0.7) == set()
+    assert found(settings, spread=7e-4, atr_frac=0.01) == set()
 
 
 def test_a_breakout_is_no_trap(settings):

@@ -7,7 +7,7 @@ import pytest
 
 from aione.indicators.readings import Readings
 from aione.stage2.context import market_context
-from aione.stage2.factors import FACTORS, directional_factors
+from aione.stage2.factors import FACTORS, directional_factors, moved
 from aione.stage2.levels import Levels
 
 from .conftest import snapshot
@@ -57,6 +57,8 @@ def test_a_neutral_market_speaks_for_nothing():
     [
         ({"htf_alignment": 1.0, "slope_t": 99.0}, "trend", 1.0),
         ({"slope_t": 99.0, "efficiency_ratio": 0.0}, "trend", 0.0),
+        ({"slope_t": 99.0, "efficiency_ratio": 0.0, "return_60": 0.2}, "trend", 0.6),  # not straight, but far
+        ({"slope_t": -99.0, "htf_alignment": np.nan}, "trend", -1.0),
         ({"rsi": 75.0, "plus_di": 30.0, "minus_di": 10.0}, "momentum", 1.0),
         ({"rsi": 40.0, "adx": np.nan}, "momentum", -0.5),
         ({"taker_imbalance_z": 99.0, "relative_volume": 0.75}, "flow", 0.5),
@@ -74,7 +76,7 @@ def test_a_neutral_market_speaks_for_nothing():
         ({"bearish_div": 0.7}, "divergence", -0.7),
         ({"bearish_div": np.nan}, "divergence", np.nan),
         ({"return_60": 9.0, "change": 9.0}, "open_interest", 1.0),
-        ({"return_60": -9.0, "change": 9.0}, "open_interest", -1.0),
+        ({"return_60": -0.9, "change": 9.0}, "open_interest", -1.0),
         ({"return_60": 9.0, "change": -9.0}, "open_interest", -1.0),
         ({"return_60": 9.0, "change": np.nan}, "open_interest", np.nan),
         ({"regime": 1.0, "breadth": 1.0, "relative_strength_rank": 1.0}, "market", 1.0),
@@ -90,3 +92,10 @@ def test_a_factor_says(facts, factor, value):
 def test_what_is_unknown_stays_unknown():
     everything = factors_of(**dict.fromkeys(NEUTRAL, np.nan), support=np.nan, breadth=np.nan, regime=np.nan)
     assert np.isnan(list(everything.values())).all()
+
+
+def test_the_way_made_is_the_same_either_way():
+    """110 from 100, and 90 from 100, are ten ATR each, whatever the fraction of the price now."""
+    for close, expected in ((110.0, 10.0), (90.0, -10.0)):
+        values = {"return_60": np.array([close / 100.0 - 1.0]), "atr_frac": np.array([1.0 / close])}
+        assert moved(Readings(("X",), 0, values, {}), 60)[0] == pytest.approx(expected / 60**0.5)

@@ -129,3 +129,17 @@ def test_open_gates_change_nothing():
     shut = {name: np.array([False]) for name in GATES}
     final, reason = gate(np.array([0], dtype=np.int8), np.array([True]), shut)
     assert (final[0], reason[0]) == (0, NONE)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_direction_is_no_entry_even_if_none_is_asked_for(scenario):
+    easy = RecoThresholds(entry_direction=0.0, strong_direction=0.0, strong_confidence=0.0)
+    index = recommend(
+        np.array([SCENARIOS.index(scenario)], dtype=np.int8),
+        np.zeros(1),
+        np.ones(1),
+        np.zeros(1, dtype=np.int8),
+        np.zeros(1),
+        easy,
+    )[0]
+    assert RECOMMENDATIONS[index] not in {"STRONG_BUY", "STRONG_SELL", "BUY_IN_DIPS", "SELL_ON_RALLIES"}

@@ -97,8 +97,7 @@ def test_mirrored_prices_flip_long_and_short(settings, seed):
     for name in ("confidence_raw", "quality", "risk_class", "gate_reason", "status"):
         np.testing.assert_allclose(getattr(other, name), getattr(one, name), atol=1e-9, err_msg=name)
     for name in FACTORS:
-        if name != "open_interest":  # returns turn exactly only in logarithms
-            np.testing.assert_allclose(other.contributions[name], -one.contributions[name], atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(other.contributions[name], -one.contributions[name], atol=1e-9, err_msg=name)
     swap = {"BULL": "BEAR", "BEAR": "BULL"}
     for row in range(len(SYMBOLS)):
         name = one.scenario_name(row)
