@@ -46,7 +46,7 @@ FIRES = {
     "bearish_div": ({"bearish_div": 0.6}, -1, 0.6, 0.0, 0.6),
     "vwap_deviation": (AWAY, -1, 3.0, 2.0, 0.75),
     "order_imbalance": ({"taker_imbalance_z": -3.75}, -1, -3.75, 2.5, 0.75),
-    "liquidity_gap": ({"spread_frac": 0.0009}, 0, 4.5, 3.0, 0.75),
+    "liquidity_gap": ({"spread_frac": 0.0009, "atr_frac": 0.004}, 0, 4.5, 3.0, 0.75),
 }
 
 
@@ -446,10 +446,10 @@ def test_a_flat_symbol_has_no_scale_to_be_near_by(market, settings):
     [
         ({"depth_bid_quote": 16_665.0}, 0.16665, 0.3333, 0.75),
         ({"depth_ask_quote": 0.0}, 0.0, 0.3333, 1.0),
-        ({"depth_ask_quote": 0.0, "spread_frac": 0.0009}, 0.0, 0.3333, 1.0),
+        ({"depth_ask_quote": 0.0, "spread_frac": 0.0009, "atr_frac": 0.004}, 0.0, 0.3333, 1.0),
         ({"depth_bid_quote": 30e3, "spread_frac": 0.0012}, 6.0, 3.0, 1.0),
         ({"depth_bid_quote": 16_665.0, "spread_frac": np.nan}, 0.16665, 0.3333, 0.75),
-        ({"spread_frac": 0.0009, "depth_median_quote": np.nan}, 4.5, 3.0, 0.75),
+        ({"spread_frac": 0.0009, "atr_frac": 0.004, "depth_median_quote": np.nan}, 4.5, 3.0, 0.75),
     ],
 )
 def test_a_liquidity_gap_tells_what_is_further_out(changes, value, threshold, strength, market, settings):
@@ -471,3 +471,9 @@ def test_a_book_without_a_past_is_unknown(changes, market, settings):
     found = run("liquidity_gap", market().set("BUSDT", **changes).inputs(settings))
     assert not found.fired.any()
     assert np.isnan(found.value[1])
+
+
+@pytest.mark.parametrize(("atr_frac", "fires"), [(0.0089, True), (0.0091, False), (np.nan, True)])
+def test_a_spread_of_a_tenth_of_the_atr_is_no_gap_however_many_medians_it_is(atr_frac, fires, market, settings):
+    one = market().set("BUSDT", spread_frac=0.0009, atr_frac=atr_frac)
+    assert bool(run("liquidity_gap", one.inputs(settings)).fired[1]) == fires
