@@ -17,14 +17,18 @@ PEER   := $(VENV)-peer
 SCHEDULES  ?= 5000
 FIRST_SEED ?= 1001
 MINUTES    ?= 20
+# Recorded market data; nothing of it is in the repository.
+RECORDINGS ?= ../shared/data
 
-.PHONY: run test check bench soak clean lock help
+.PHONY: run test check bench soak audit-lookahead agreement report clean lock help
 
 help:
 	@echo 'make run [LIVE=1] [CYCLES=n]   the whole system (simulated exchange unless LIVE=1)'
 	@echo 'make test                      lint, types, import contracts, every test'
 	@echo 'make check                     lint, types, import contracts'
 	@echo 'make bench                     benchmarks'
+	@echo 'make audit-lookahead           3 recorded days: nothing may depend on what came later'
+	@echo 'make agreement, make report    write docs/agreement.md and docs/report-2025-05 anew, from recordings'
 	@echo 'make soak [SCHEDULES=n] [FIRST_SEED=n] [MINUTES=n]   the nightly long form: drawn schedules of faults, then'
 	@echo '                               the stream worker under 5,000 messages a second'
 	@echo 'make clean                     remove what the other commands made here'
@@ -49,6 +53,15 @@ bench: $(VENV)/test.stamp $(PEER)/stamp
 	$(BIN)/python benchmarks/bench_stream.py --cryptofeed $(PEER)/bin/python
 	$(BIN)/python benchmarks/bench_store.py
 	$(BIN)/python benchmarks/bench_audit.py
+
+audit-lookahead: $(VENV)/test.stamp
+	$(BIN)/python -m aione.run.audits lookahead $(RECORDINGS)/usdm-2025-05 --days 3 --jobs 2
+
+agreement: $(VENV)/test.stamp
+	$(BIN)/python -m aione.run.audits agreement $(RECORDINGS)/usdm-2025-05 --spot $(RECORDINGS)/btc-spot-1m --jobs 2
+
+report: $(VENV)/test.stamp
+	$(BIN)/python -m aione report $(RECORDINGS)/usdm-2025-05 --out docs/report-2025-05
 
 soak: $(VENV)/test.stamp
 	SCHEDULES=$(SCHEDULES) FIRST_SEED=$(FIRST_SEED) $(BIN)/python -m pytest tests/plane --timeout 0

@@ -13,6 +13,8 @@ from aione.panel import BarPanel, MarketSnapshot
 from aione.stage1.run import Stage1Result, run_stage1
 from aione.stage1.states import MonitorState
 from aione.stage2.run import Stage2Result, run_stage2
+from aione.thresholds import RuleBook, RuleState, apply_rules
+from aione.thresholds.book import NO_RULES
 from config.settings import Settings
 
 
@@ -46,6 +48,7 @@ def walk(
     stop: int | None = None,
     market_at: Callable[[BarPanel], MarketSnapshot] | None = None,
     states: Mapping[str, MonitorState] | None = None,
+    rules: RuleBook = NO_RULES,
 ) -> Iterator[Step]:
     """Yield a step for each bar ``start <= at < stop``, each from the ``SCREENING_LOOKBACK`` bars that end with it.
 
@@ -62,6 +65,8 @@ def walk(
         Gives order book and derivatives for a window; by default nothing is known of them.
     states : mapping symbol -> MonitorState, optional
         The monitor's memory before ``start``.
+    rules : RuleBook
+        Threshold rules, which begin anew at ``start``; none by default.
 
     Raises
     ------
@@ -71,16 +76,36 @@ def walk(
     stop = panel.shape[1] if stop is None else stop
     if not 0 <= start < stop <= panel.shape[1]:
         raise InvalidInput(f"start and stop must lie in the panel's {panel.shape[1]} bars, were {start} and {stop}")
-    memory = states or {}
+    memory, rule_state = states or {}, RuleState()
     unknown = MarketSnapshot.of(panel.symbols)
     for at in range(start, stop):
         window = panel.window(at + 1, settings.SCREENING_LOOKBACK)
         market = unknown if market_at is None else market_at(window)
-        readings = scored_readings(window, daily, settings)
-        stage1 = run_stage1(readings, market, settings, memory)
+        readings, stage1, stage2 = look(window, daily, market, settings, memory, rules, rule_state)
         memory = stage1.states
-        stage2 = run_stage2(window, daily, readings, market, stage1, settings)
         yield Step(at, int(panel.open_time_ms[at]), window, readings, stage1, stage2)
+
+
+def look(
+    window: BarPanel,
+    daily: BarPanel | None,
+    market: MarketSnapshot,
+    settings: Settings,
+    states: Mapping[str, MonitorState],
+    rules: RuleBook = NO_RULES,
+    rule_state: RuleState | None = None,
+) -> tuple[Readings, Stage1Result, Stage2Result]:
+    """Return what the engine says at the last bar of ``window``; the arguments are those of its stages.
+
+    ``rule_state`` is changed.
+    """
+    readings = scored_readings(window, daily, settings)
+    if rules is NO_RULES:
+        stage1 = run_stage1(readings, market, settings, states)
+        return readings, stage1, run_stage2(window, daily, readings, market, stage1, settings)
+    told = apply_rules(rules, readings, market, settings, RuleState() if rule_state is None else rule_state)
+    stage1 = run_stage1(readings, market, settings, states, rules=told.stage1)
+    return readings, stage1, run_stage2(window, daily, readings, market, stage1, settings, told.stage2)
 
 
 def scored_readings(panel: BarPanel, daily: BarPanel | None, settings: Settings) -> Readings:
@@ -90,4 +115,4 @@ def scored_readings(panel: BarPanel, daily: BarPanel | None, settings: Settings)
     return replace(computed, values={**computed.values, "ready_frac": ready})
 
 
-__all__ = ["Step", "scored_readings", "walk"]
+__all__ = ["Step", "look", "scored_readings", "walk"]

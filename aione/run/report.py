@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aione.errors import InvalidInput
+from aione.errors import InvalidInput, RuleError
 from aione.evaluate.history import History, degenerate
 from aione.evaluate.walk import Step, walk
+from aione.run.rules import rules_directory
 from aione.sim.panels import recorded_panels
+from aione.thresholds import RuleState, load_book
 from aione.ui.report import write_report
 from config.settings import Settings
 
 NOTE: Final = (
     "Recorded bars carry no order book and, of the perpetuals, no taker volume: spread, depth, open interest, funding "
     "and the taker's side are unknown here, and so are the triggers, factors and qualities that need them. "
-    "The confidence is not calibrated."
+    "The threshold rules in use applied. The confidence is not calibrated."
 )
 
 
@@ -37,13 +39,18 @@ def make_report(request: ReportRequest, settings: Settings, *, tell: bool = True
     ------
     InvalidInput
         The recording is shorter than the bars that a screening needs.
+    RuleError
+        The threshold rules in use are wrong.
     """
     minutes, daily = recorded_panels(request.directory)
     bars, lookback = minutes.shape[1], settings.SCREENING_LOOKBACK
     start = lookback if request.days is None else max(lookback, bars - round(1440 * request.days))
     if start >= bars:
         raise InvalidInput(f"{request.directory}: {bars} minutes are recorded, a report needs more than {lookback}")
-    steps = walk(minutes, daily, settings, start=start)
+    rules, problem = load_book(rules_directory(settings), RuleState())
+    if problem:
+        raise RuleError(problem)
+    steps = walk(minutes, daily, settings, start=start, rules=rules)
     history = History.of(_told(steps, bars - start) if tell else steps)
     path = write_report(history, request.out, f"What the engine said of {request.directory.name}", [NOTE])
     return path, degenerate(history)

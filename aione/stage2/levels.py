@@ -136,7 +136,8 @@ def _days(panel: BarPanel, daily: BarPanel | None, end_ms: int) -> tuple[NDArray
     if daily is None:
         none = np.empty((0, 0))
         return np.full(len(panel.symbols), -1), none, none, none, 0
-    closed = int(np.searchsorted(daily.open_time_ms, end_ms - DAY_MS, side="right"))
+    today_ms = (end_ms - MINUTE_MS) // DAY_MS * DAY_MS  # the last bar's day is not a closed one, even at its end
+    closed = int(np.searchsorted(daily.open_time_ms, today_ms))
     if daily.symbols == panel.symbols:
         rows = np.arange(len(panel.symbols))
     else:

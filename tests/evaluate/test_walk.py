@@ -9,6 +9,7 @@ from aione.errors import InvalidInput
 from aione.evaluate import walk
 from aione.evaluate.walk import scored_readings
 from aione.panel import BAR_RECORD, MINUTE_MS, BarPanel
+from aione.thresholds import RuleBook
 from config.settings import load_settings
 
 BARS = 640
@@ -58,3 +59,14 @@ def test_the_monitors_memory_goes_from_bar_to_bar(panel, settings):
 def test_bars_that_are_not_there_are_refused(panel, settings, start, stop):
     with pytest.raises(InvalidInput, match="640 bars"):
         next(walk(panel, None, settings, start=start, stop=stop))
+
+
+def test_rules_apply_and_remember_from_bar_to_bar(panel, settings):
+    text = (
+        "rules:\n- {id: a, when: {metric: rsi, op: '>=', value: 0}, limits: {min_interval_s: 7200, hold_s: 180},"
+        " actions: {stage1.volume_z: 2.0, stage2.scenario_floor: 1.0}}\n"
+    )
+    rules = RuleBook.parse({"threshold_rules.yaml": text})
+    steps = list(walk(panel, None, settings, start=610, stop=615, rules=rules))
+    assert [float(step.stage1.thresholds["volume_z"][0]) == 2.0 for step in steps] == [True] * 3 + [False] * 2
+    assert {step.stage2.scenario_name(0) for step in steps[:3]} == {"UNCERTAIN"}
