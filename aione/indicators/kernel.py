@@ -90,6 +90,45 @@ def at_least(least: int, **values: int) -> None:
             raise InvalidInput(f"{name} must be at least {least}, was {value}")
 
 
+@regrouping_jit
+def is_whole(row: F8) -> bool:
+    """Tell whether no bar is missing."""
+    total = 0.0
+    for i in range(len(row)):
+        total += row[i]
+    return not isnan(total)
+
+
+@gapless_jit
+def greatest(x: F8) -> float:
+    """Return the largest of ``x``, which holds no NaN; reorders it.
+
+    Half is folded upon half, which vectorises; a running maximum does not.
+    """
+    n = len(x)
+    while n > 8:
+        half = (n + 1) // 2
+        left, right = x[: n - half], x[half:n]
+        for i in range(len(right)):
+            left[i] = left[i] if left[i] > right[i] else right[i]  # noqa: FURB136 - max() is not vectorised
+        n = half
+    best = x[0]
+    for i in range(1, n):
+        best = max(best, x[i])
+    return float(best)
+
+
+@row_jit
+def decaying(newest: float, keep: float, bars: int) -> F8:
+    """Weights of an exponential average, ``(bars,)``: ``newest`` for the last bar, ``keep`` times the next's before."""
+    out = np.empty(bars)
+    weight = newest
+    for k in range(bars):
+        out[bars - 1 - k] = weight
+        weight *= keep
+    return out
+
+
 @row_jit
 def known_run(row: F8, t: int, limit: int) -> int:
     """Count the bars without a gap that end at ``t``, up to ``limit``."""
@@ -117,6 +156,16 @@ def log_returns(close: F8, first: int, stop: int, out: F8) -> None:
         for i in range(len(now)):
             if abs(now[i] - before[i]) > 0.03 * (now[i] + before[i]):
                 out[i] = np.log(now[i] / before[i])
+
+
+@row_jit
+def log_return(before: float, now: float) -> float:
+    """Return one of `log_returns`, to the bit."""
+    z = (now - before) / (now + before)
+    if abs(now - before) > 0.03 * (now + before):
+        return float(np.log(now / before))
+    q = z * z
+    return 2.0 * z * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0)))))
 
 
 @row_jit
@@ -229,9 +278,13 @@ __all__ = [
     "KNOWN_SHARE",
     "ROUNDING",
     "at_least",
+    "decaying",
     "gapless_jit",
+    "greatest",
+    "is_whole",
     "jit",
     "known_run",
+    "log_return",
     "log_returns",
     "order_statistic",
     "quantile_pair",

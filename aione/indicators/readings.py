@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from aione.errors import InvalidInput
+from aione.indicators.columns import NAMES, Periods
 from aione.indicators.cross_section import btc_regime, market_breadth, relative_strength, universe_rank
-from aione.indicators.daily import daily_pivots, nearest_levels, previous_day
-from aione.indicators.last_bar import NAMES, Periods, last_bar
-from aione.indicators.structure import bar_shape
-from aione.indicators.trend import FRAMES, bucket_offset, htf_alignment
+from aione.indicators.daily import add_yesterday, days_of, level_table, nearest_in
+from aione.indicators.last_bar import last_bar
+from aione.indicators.trend import FRAMES, bucket_offset
 from aione.indicators.volume import session_bars
 from aione.panel import F8, I8, MINUTE_MS, BarPanel
 from config.models import IndicatorParams
+
+BARE: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count")
+"""Readings that are the bar itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def compute_readings(
         raise InvalidInput(f"readings need 1-minute bars, at least one; was {panel.shape} of {panel.interval_ms} ms")
     row = panel.symbols.index(benchmark) if benchmark in panel.symbols else -1
     columns = last_bar(
+        panel.open,
         panel.high,
         panel.low,
         panel.close,
@@ -95,15 +100,68 @@ def compute_readings(
         panel.taker_buy_volume,
         row,
         _frame_offsets(int(panel.open_time_ms[0])),
-        _periods(panel, params),
+        periods_of(params, int(panel.open_time_ms[-1])),
     )
-    values: dict[str, F8] = _last_bar_of(panel)
-    values.update(zip(NAMES, columns, strict=True))
-    values.update(_derived(values))
-    values.update(_cross_section(values, row))
-    values.update(_daily(panel, daily, params, values["close"]))
+    bare = {name: getattr(panel, name)[:, -1].copy() for name in BARE}
+    values = complete(bare, columns, row)
+    days = days_of(panel, daily)
+    table = level_table(days, params.pivot_span)
+    add_yesterday(table, panel, days)
+    values.update(daily_values(values["close"], table))
     values.update(_readiness(panel))
-    return Readings(panel.symbols, int(panel.open_time_ms[-1]), values, _market(values, row))
+    return Readings(panel.symbols, int(panel.open_time_ms[-1]), values, market_of(values, row))
+
+
+def complete(bare: Mapping[str, F8], columns: F8, row: int) -> dict[str, F8]:
+    """Return all values of a bar but those of days and data.
+
+    Parameters
+    ----------
+    bare : mapping of str to float64 (S,)
+        The bar itself, the names of `BARE`.
+    columns : float64 (N, S)
+        Those of `NAMES`; more are left out.
+    row : int
+        The benchmark's, -1 if there is none.
+    """
+    values = {**bare, **dict(zip(NAMES, columns, strict=False))}
+    own = values["return_60"]
+    strength = relative_strength(own, own[row] if row >= 0 else np.nan, values["beta_btc"])
+    values["relative_strength"], values["relative_strength_rank"] = strength, universe_rank(strength)
+    return values
+
+
+def daily_values(close: F8, table: F8) -> dict[str, F8]:
+    """Return yesterday's levels and the nearest of the ``table (S, K)``, whose first columns they are."""
+    support, resistance = nearest_in(close, table)
+    return {
+        "prev_day_high": table[:, 0].copy(),
+        "prev_day_low": table[:, 1].copy(),
+        "prev_day_close": table[:, 2].copy(),
+        "daily_support": support,
+        "daily_resistance": resistance,
+    }
+
+
+def market_of(values: Mapping[str, F8], row: int) -> dict[str, float]:
+    """Return the state of the market; ``row`` is the benchmark's, -1 if there is none."""
+
+    def of_benchmark(name: str) -> float:
+        return float(values[name][row]) if row >= 0 else float("nan")
+
+    return {
+        "market_breadth": float(market_breadth(values["close"], values["vwap"])),
+        "btc_regime": float(btc_regime(of_benchmark("slope_t"), of_benchmark("efficiency_ratio"))),
+        "btc_return_60": of_benchmark("return_60"),
+        "btc_atr_percentile": of_benchmark("atr_percentile"),
+    }
+
+
+def periods_of(params: IndicatorParams, open_time_ms: int) -> Periods:
+    """Return the parameters as the kernels take them at the bar that opened then."""
+    known = params.model_dump()
+    session = int(session_bars(np.array([open_time_ms]), params.vwap_min_bars)[0])
+    return Periods(session_bars=session, **{name: known[name] for name in Periods._fields if name != "session_bars"})
 
 
 def _frame_offsets(first_open_ms: int) -> I8:
@@ -117,61 +175,6 @@ def _frame_offsets(first_open_ms: int) -> I8:
     return np.array(offsets, dtype=np.int64)
 
 
-def _periods(panel: BarPanel, params: IndicatorParams) -> Periods:
-    known = params.model_dump()
-    session = int(session_bars(panel.open_time_ms[-1:], params.vwap_min_bars)[0])
-    return Periods(session_bars=session, **{name: known[name] for name in Periods._fields if name != "session_bars"})
-
-
-def _last_bar_of(panel: BarPanel) -> dict[str, F8]:
-    names = ("open", "high", "low", "close", "volume", "quote_volume", "trade_count")
-    values = {name: getattr(panel, name)[:, -1].copy() for name in names}
-    for name, bars in (("prev_close", 1), ("_close_15", 15), ("_close_60", 60)):
-        is_there = bars < panel.shape[1]
-        values[name] = panel.close[:, -1 - bars].copy() if is_there else np.full(len(panel.symbols), np.nan)
-    return values
-
-
-def _derived(values: dict[str, F8]) -> dict[str, F8]:
-    close = values["close"]
-    width = values["range_high_20"] - values["range_low_20"]
-    body, upper, lower = bar_shape(values["open"], values["high"], values["low"], close)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        position = np.where(width > 0.0, (close - values["range_low_20"]) / width, np.nan)
-    return {
-        "atr_frac": values["atr"] / close,
-        "band_frac_20": width / close,
-        "band_position_20": position,
-        "body_frac": body,
-        "upper_wick_frac": upper,
-        "lower_wick_frac": lower,
-        "htf_alignment": htf_alignment([values[f"ema_dist_{name}"] for name in ("5m", "15m", "1h", "4h")]),
-        "return_15": close / values.pop("_close_15") - 1.0,
-        "return_60": close / values.pop("_close_60") - 1.0,
-    }
-
-
-def _cross_section(values: dict[str, F8], row: int) -> dict[str, F8]:
-    benchmark = values["return_60"][row] if row >= 0 else np.nan
-    strength = relative_strength(values["return_60"], benchmark, values["beta_btc"])
-    return {"relative_strength": strength, "relative_strength_rank": universe_rank(strength)}
-
-
-def _daily(panel: BarPanel, daily: BarPanel | None, params: IndicatorParams, close: F8) -> dict[str, F8]:
-    high, low, last = previous_day(panel, daily)
-    levels = [high, low, last]
-    if daily is not None:
-        levels += daily_pivots(panel, daily, params.pivot_span)
-    support, resistance = nearest_levels(close, levels)
-    return {
-        "prev_day_high": high,
-        "prev_day_low": low,
-        "prev_day_close": last,
-        "daily_support": support,
-        "daily_resistance": resistance,
-    }
-
-
 def _readiness(panel: BarPanel) -> dict[str, F8]:
     symbols, bars = panel.shape
     known = np.full(symbols, bars) if panel.valid.all() else np.count_nonzero(panel.valid, axis=1)
@@ -181,16 +184,4 @@ def _readiness(panel: BarPanel) -> dict[str, F8]:
     return {"ready_frac": known / bars, "bars_age": age}
 
 
-def _market(values: dict[str, F8], row: int) -> dict[str, float]:
-    def of_benchmark(name: str) -> float:
-        return float(values[name][row]) if row >= 0 else float("nan")
-
-    return {
-        "market_breadth": float(market_breadth(values["close"], values["vwap"])),
-        "btc_regime": float(btc_regime(of_benchmark("slope_t"), of_benchmark("efficiency_ratio"))),
-        "btc_return_60": of_benchmark("return_60"),
-        "btc_atr_percentile": of_benchmark("atr_percentile"),
-    }
-
-
-__all__ = ["Readings", "compute_readings"]
+__all__ = ["BARE", "Readings", "complete", "compute_readings", "daily_values", "market_of", "periods_of"]

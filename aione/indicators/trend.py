@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
-from typing import Final
 
 import numpy as np
 
 from aione.errors import InvalidInput
-from aione.indicators.kernel import at_least, jit, known_run, log_returns, row_jit, rows_of
+from aione.indicators.frames import FRAMES, MIN_BUCKETS, buckets, distance_scan
+from aione.indicators.kernel import at_least, jit, known_run, log_returns, regrouping_jit, rows_of
 from aione.panel import F8, I8, MINUTE_MS
-
-FRAMES: Final = (5, 15, 60, 240)
-"""Minutes of the higher timeframes; each divides the next."""
-
-MIN_BUCKETS: Final = 5
-"""Closed bars of a higher timeframe from which on its averages are known: 1500 minutes always hold 5 of 4 hours."""
 
 # ── Slope and efficiency ──
 
@@ -76,30 +70,29 @@ def efficiency_ratio(close: F8, lookback: int = 60) -> F8:
     return out
 
 
-@row_jit
-def slope_t_of(returns: F8) -> float:
-    """t-statistic of the slope of the path that these log returns make."""
+@regrouping_jit
+def slope_t_of(returns: F8, work: F8) -> float:
+    """t-statistic of the slope of the path that n - 1 log returns make; ``work`` holds n values."""
     n = len(returns) + 1
-    level, mean = 0.0, 0.0
-    for r in returns:
-        level += r
-        mean += level
-    mean /= n
-    middle = 0.5 * (n - 1)
-    cross, level = middle * mean, 0.0
+    path, level, total = work[:n], 0.0, 0.0
+    path[0] = 0.0
     for i in range(1, n):
         level += returns[i - 1]
-        cross += (i - middle) * (level - mean)
+        path[i] = level
+    for i in range(n):
+        total += path[i]
+    mean, middle, cross, errors = total / n, 0.5 * (n - 1), 0.0, 0.0
+    for i in range(n):
+        cross += (i - middle) * (path[i] - mean)
     spread = n * (n * n - 1.0) / 12.0
     slope = cross / spread
-    level, errors = 0.0, (slope * middle - mean) ** 2
-    for i in range(1, n):
-        level += returns[i - 1]
-        errors += (level - mean - slope * (i - middle)) ** 2
+    for i in range(n):
+        error = path[i] - mean - slope * (i - middle)
+        errors += error * error
     return float(slope / np.sqrt(errors / (n - 2.0) / spread)) if errors > 0.0 else np.nan
 
 
-@row_jit
+@regrouping_jit
 def efficiency_at(close: F8, t: int, lookback: int) -> float:
     """Row function of `efficiency_ratio`."""
     if t < lookback:
@@ -114,12 +107,12 @@ def efficiency_at(close: F8, t: int, lookback: int) -> float:
 
 @jit
 def _ols_slope_t(close: F8, lookback: int, out: F8) -> None:
-    returns = np.empty(max(close.shape[1] - 1, 0))
+    returns, work = np.empty(max(close.shape[1] - 1, 0)), np.empty(lookback)
     for s in range(close.shape[0]):
         log_returns(close[s], 1, close.shape[1], returns)
         for t in range(lookback - 1, close.shape[1]):
             if known_run(close[s], t, lookback) == lookback:
-                out[s, t] = slope_t_of(returns[t - lookback + 1 : t])
+                out[s, t] = slope_t_of(returns[t - lookback + 1 : t], work)
 
 
 @jit
@@ -259,55 +252,6 @@ def bucket_offset(first_open_ms: int, size: int, interval_ms: int = MINUTE_MS) -
     return int(-(first_open_ms // interval_ms) % size)
 
 
-@row_jit
-def buckets(high: F8, low: F8, close: F8, offset: int, size: int, out: F8) -> int:
-    """Write high, low and close of every whole bucket to ``out (3, n)``, NaN for one with a gap; return how many."""
-    count = max(0, (len(close) - offset) // size)
-    i, step = np.uint64(offset), np.uint64(1)
-    for k in range(count):
-        top, bottom, check = high[i], low[i], 0.0
-        last = close[i]
-        for _ in range(size):
-            top = max(top, high[i])
-            bottom = min(bottom, low[i])
-            last = close[i]
-            check += last
-            i += step
-        is_known = not isnan(check)
-        out[0, k] = top if is_known else np.nan
-        out[1, k] = bottom if is_known else np.nan
-        out[2, k] = last if is_known else np.nan
-    return count
-
-
-@row_jit
-def distance_scan(bars: F8, count: int, fast: int, slow: int, atr_period: int, store: int, out: F8) -> None:
-    """EMA distance in ATR after each of ``count`` bars ``(3, n)``, written to ``out`` from bar ``store`` on.
-
-    A bar with a gap keeps the value before it.
-    """
-    keep_fast, keep_slow = 1.0 - 2.0 / (fast + 1.0), 1.0 - 2.0 / (slow + 1.0)
-    sum_fast, sum_slow, weight_fast, weight_slow = 0.0, 0.0, 0.0, 0.0
-    span, seen, ranged, before, weight, keep = 0.0, 0, 0, np.nan, 1.0, 0.0
-    for k in range(count):
-        close = bars[2, k]
-        if not isnan(close):
-            sum_fast, weight_fast = close + keep_fast * sum_fast, 1.0 + keep_fast * weight_fast
-            sum_slow, weight_slow = close + keep_slow * sum_slow, 1.0 + keep_slow * weight_slow
-            seen += 1
-            if not isnan(before):
-                ranged += 1
-                if ranged <= atr_period:
-                    weight = 1.0 / ranged
-                    keep = 1.0 - weight
-                true_range = max(bars[0, k], before) - min(bars[1, k], before)
-                span = span * keep + true_range * weight
-        before = close
-        if k >= store:
-            is_known = seen >= MIN_BUCKETS and span > 0.0
-            out[k - store] = (sum_fast / weight_fast - sum_slow / weight_slow) / span if is_known else np.nan
-
-
 @jit
 def _ema(x: F8, period: int, warmup: int, out: F8) -> None:
     keep = 1.0 - 2.0 / (period + 1.0)
@@ -329,7 +273,8 @@ def _ema_distance(
     values = np.empty(close.shape[1])
     for s in range(close.shape[0]):
         count = buckets(high[s], low[s], close[s], offset, size, bars)
-        distance_scan(bars, count, fast, slow, atr_period, 0, values)
+        tops, bottoms, lasts = bars[0, :count], bars[1, :count], bars[2, :count]
+        distance_scan(tops, bottoms, lasts, fast, slow, atr_period, 0, values)
         for t in range(offset + size - 1, close.shape[1]):
             out[s, t] = values[(t + 1 - offset) // size - 1]
 

@@ -10,7 +10,6 @@ import numpy as np
 from aione.indicators.kernel import (
     KNOWN_SHARE,
     at_least,
-    gapless_jit,
     jit,
     known_run,
     log_returns,
@@ -21,14 +20,21 @@ from aione.indicators.kernel import (
     variance,
     window_moments,
 )
+from aione.indicators.moves import MOVE_BARS, doubled, largest_move, largest_return
 from aione.indicators.wilder import ATR, TRUE_RANGE, wilder_columns
 from aione.panel import F8
 
 DISTRIBUTION_BARS: Final = 240
 """Own previous values that ``atr_percentile`` and ``vol_ratio_p95`` compare with."""
 
-MOVE_BARS: Final = (5, 30, 60)
-"""Windows of ``volatility.max_{n}bar_move`` and ``volatility.max_{n}bar_return``."""
+QUANTILE: Final = 0.95
+"""Of its own distribution that ``vol_ratio_p95`` is."""
+
+TOPS: Final = DISTRIBUTION_BARS - int(QUANTILE * (DISTRIBUTION_BARS - 1))
+"""The largest of so many values, the last two of which lie around that quantile."""
+
+QUANTILE_PLACE: Final = QUANTILE * (DISTRIBUTION_BARS - 1) - int(QUANTILE * (DISTRIBUTION_BARS - 1))
+"""Where between those two it lies."""
 
 # ── True range ──
 
@@ -106,7 +112,7 @@ def previous_rank(x: F8, lookback: int = DISTRIBUTION_BARS) -> F8:
     return out
 
 
-def previous_quantile(x: F8, lookback: int = DISTRIBUTION_BARS, q: float = 0.95) -> F8:
+def previous_quantile(x: F8, lookback: int = DISTRIBUTION_BARS, q: float = QUANTILE) -> F8:
     """Quantile (linear interpolation) of each symbol's previous ``lookback`` values, float64 ``(S, T)``, unit of ``x``.
 
     NaN where less than 90 % of the previous values are known. Raises `InvalidInput` for ``lookback < 1``.
@@ -231,6 +237,27 @@ def squared_ratios(returns: F8, short: int, long: int, work: F8, out: F8) -> Non
         out[i] = above / (below if below != 0.0 else np.nan)
 
 
+@row_jit
+def quantile_of(below: float, above: float, place: float) -> float:
+    """Quantile of values of which the squares around it are given."""
+    return float(np.sqrt(below) + (np.sqrt(above) - np.sqrt(below)) * place)
+
+
+@regrouping_jit
+def squared_ratio(returns: F8, short: int) -> float:
+    """Square of `vol_ratio` at the last of exactly as many returns as the long one takes."""
+    total, squares = 0.0, 0.0
+    for i in range(len(returns)):
+        total += returns[i]
+        squares += returns[i] * returns[i]
+    below = variance(total, squares, 1.0 / len(returns))
+    recent, total, squares = returns[len(returns) - short :], 0.0, 0.0
+    for i in range(len(recent)):
+        total += recent[i]
+        squares += recent[i] * recent[i]
+    return float(variance(total, squares, 1.0 / short) / (below if below != 0.0 else np.nan))
+
+
 @regrouping_jit
 def deviation(returns: F8) -> float:
     """Population standard deviation of returns."""
@@ -313,45 +340,11 @@ def max_return(close: F8, bars: int, lookback: int = 240) -> F8:
     return out
 
 
-@gapless_jit
-def doubled(highs: F8, width: int, out: F8) -> None:
-    """Turn maxima over ``width`` values from each place on into maxima over twice as many."""
-    later = highs[width:]
-    n = len(later)
-    for i in range(n):
-        out[i] = highs[i] if highs[i] > later[i] else later[i]  # noqa: FURB136 - max() is not vectorised
-    for i in range(n, len(highs)):
-        out[i] = highs[i]
-
-
-@gapless_jit
-def largest_move(highs: F8, width: int, low: F8, inverse: F8, bars: int, margin: int) -> float:
-    """Largest move over ``bars`` bars: of all pairs of a high and a low less than ``bars`` apart.
-
-    ``highs`` are maxima over ``width`` bars (`doubled`) of the highs with ``margin`` >= ``bars`` - 1 bars of -inf on
-    either side; ``inverse`` is ``1 / low``.
-    """
-    one, two = highs[margin - bars + 1 :], highs[margin + bars - width :]
-    best = 0.0
-    for i in range(len(low)):
-        best = max(best, (max(one[i], two[i]) - low[i]) * inverse[i])
-    return best
-
-
-@gapless_jit
-def largest_return(close: F8, inverse: F8, bars: int) -> float:
-    """Largest absolute return over ``bars`` bars; ``inverse`` is ``1 / close``."""
-    later = close[bars:]
-    best = 0.0
-    for i in range(len(later)):
-        best = max(best, abs((later[i] - close[i]) * inverse[i]))
-    return best
-
-
 @jit
 def _max_move(high: F8, low: F8, bars: int, lookback: int, out: F8) -> None:
     margin = bars - 1
     highs, spare = np.empty(lookback + 2 * margin), np.empty(lookback + 2 * margin)
+    work = np.empty(lookback)
     for s in range(high.shape[0]):
         both = high[s] + low[s]
         inverse = 1.0 / low[s]
@@ -364,17 +357,19 @@ def _max_move(high: F8, low: F8, bars: int, lookback: int, out: F8) -> None:
                 while 2 * width <= 2 * bars - 1:
                     doubled(highs, width, spare)
                     highs, spare, width = spare, highs, 2 * width
-                out[s, t] = largest_move(highs, width, low[s, first : t + 1], inverse[first : t + 1], bars, margin)
+                lows = low[s, first : t + 1]
+                out[s, t] = largest_move(highs, width, lows, inverse[first : t + 1], bars, margin, work)
 
 
 @jit
 def _max_return(close: F8, bars: int, lookback: int, out: F8) -> None:
+    work = np.empty(lookback)
     for s in range(close.shape[0]):
         inverse = 1.0 / close[s]
         for t in range(lookback - 1, close.shape[1]):
             if known_run(close[s], t, lookback) == lookback:
                 first = t - lookback + 1
-                out[s, t] = largest_return(close[s, first : t + 1], inverse[first : t + 1], bars)
+                out[s, t] = largest_return(close[s, first : t + 1], inverse[first : t + 1], bars, work)
 
 
 __all__ = [

@@ -75,22 +75,39 @@ def z_at(x: F8, t: int, lookback: int, known_share: float) -> float:
     if t < lookback:
         return np.nan
     before = x[t - lookback : t]
-    known, total = 0.0, 0.0
+    total = 0.0
     for i in range(len(before)):
-        is_known = not isnan(before[i])
-        known += 1.0 if is_known else 0.0
-        total += before[i] if is_known else 0.0
-    if known < 2.0 or known < known_share * lookback:
-        return np.nan
-    mean, squares, scale = total / known, 0.0, 0.0
+        total += before[i]
+    if isnan(total):
+        return float(gapped_z(x[t], before, known_share))
+    mean, squares, scale = total / lookback, 0.0, 0.0
     for i in range(len(before)):
-        is_known = not isnan(before[i])
-        gap = before[i] - mean if is_known else 0.0
+        gap = before[i] - mean
         squares += gap * gap
-        scale += before[i] * before[i] if is_known else 0.0
+        scale += before[i] * before[i]
     if squares <= ROUNDING * ROUNDING * scale:
         return np.nan
-    return float((x[t] - mean) / np.sqrt(squares / known))
+    return float((x[t] - mean) / np.sqrt(squares / lookback))
+
+
+@row_jit
+def gapped_z(now: float, before: F8, known_share: float) -> float:
+    """Standard score of ``now`` against the known ones of ``before``."""
+    known, total = 0, 0.0
+    for value in before:
+        if not isnan(value):
+            known += 1
+            total += value
+    if known < 2 or known < known_share * len(before):
+        return np.nan
+    mean, squares, scale = total / known, 0.0, 0.0
+    for value in before:
+        if not isnan(value):
+            squares += (value - mean) ** 2
+            scale += value * value
+    if squares <= ROUNDING * ROUNDING * scale:
+        return np.nan
+    return float((now - mean) / np.sqrt(squares / known))
 
 
 @row_jit
@@ -182,6 +199,16 @@ def imbalances(volume: F8, taker_buy_volume: F8, bars: int, work: F8, out: F8) -
         out[i] = (2.0 * out[i] - work[i]) / (work[i] if work[i] > 0.0 else np.nan)
 
 
+@row_jit
+def imbalance_of(volume: F8, taker_buy_volume: F8) -> float:
+    """Imbalance of one window: of the last one what `imbalances` writes, to the bit."""
+    traded, bought = volume[0], taker_buy_volume[0]
+    for i in range(1, len(volume)):
+        traded += volume[i]
+        bought += taker_buy_volume[i]
+    return float((2.0 * bought - traded) / (traded if traded > 0.0 else np.nan))
+
+
 @jit
 def _taker_imbalance(volume: F8, taker_buy_volume: F8, bars: int, out: F8) -> None:
     work = np.empty(volume.shape[1])
@@ -248,45 +275,63 @@ def session_vwap(high: F8, low: F8, close: F8, volume: F8, window: I8) -> tuple[
 
 @row_jit
 def vwap_at(high: F8, low: F8, close: F8, volume: F8, t: int, bars: int, work: F8) -> tuple[float, float, float]:
-    """Row function of `session_vwap`; ``work`` holds ``bars`` values.
-
-    Prices are summed as distances from bar ``t``'s, so that no digits are lost, and high, low and close stand for
-    three typical prices until the end.
-    """
+    """Row function of `session_vwap`; ``work`` holds ``bars`` values."""
     first = max(0, t - bars + 1)
     h, low_, c, v = high[first : t + 1], low[first : t + 1], close[first : t + 1], volume[first : t + 1]
-    now = high[t] + low[t] + close[t]
+    now, x = high[t] + low[t] + close[t], work[: len(v)]
     for i in range(len(v)):
-        work[i] = h[i] + low_[i] + c[i] - now
-    known, weight, total, squares = weighted_sums(work, v)
+        x[i] = h[i] + low_[i] + c[i] - now
+    known, weight, mean, spread = weighted_moments(x, v)
     if not (known >= KNOWN_SHARE * bars and weight > 0.0):
         return np.nan, np.nan, np.nan
-    mean, mean_square = total / weight, squares / weight
-    spread = mean_square - mean * mean
-    above = (high[t] - close[t]) + (low[t] - close[t]) + mean
-    vwap = close[t] + above / 3.0
-    z = -above / np.sqrt(spread) if spread > ROUNDING * mean_square else np.nan
-    return vwap, close[t] / vwap - 1.0, z
+    values: tuple[float, float, float] = vwap_of(high[t], low[t], close[t], mean, spread)
+    return values
+
+
+@row_jit
+def vwap_of(high: float, low: float, close: float, mean: float, spread: float) -> tuple[float, float, float]:
+    """VWAP, the close's distance from it and its z from where all bars stand, seen from this one.
+
+    ``mean`` and ``spread`` (the variance) are of ``high + low + close`` less the same of this bar: three typical
+    prices, as distances, so that no digits are lost.
+    """
+    above = (high - close) + (low - close) + mean
+    vwap = close + above / 3.0
+    z = -above / np.sqrt(spread) if spread > ROUNDING * ROUNDING * mean * mean else np.nan
+    return vwap, close / vwap - 1.0, z
 
 
 @regrouping_jit
-def weighted_sums(x: F8, weights: F8) -> tuple[float, float, float, float]:
-    """Return how many are known, and the sums of the weights, of ``weight * x`` and of ``weight * x * x``."""
+def weighted_moments(x: F8, weights: F8) -> tuple[float, float, float, float]:
+    """Return how many are known, the sum of their weights, and their weighted mean and variance."""
     weight, total, squares = 0.0, 0.0, 0.0
     for i in range(len(weights)):
         weight += weights[i]
         total += weights[i] * x[i]
-        squares += weights[i] * x[i] * x[i]
-    if not isnan(weight + total):
-        return float(len(weights)), weight, total, squares
+    if isnan(weight + total):
+        values: tuple[float, float, float, float] = gapped_moments(x, weights)
+        return values
+    mean = total / weight
+    for i in range(len(weights)):
+        gap = x[i] - mean
+        squares += weights[i] * gap * gap
+    return float(len(weights)), weight, mean, squares / weight
+
+
+@row_jit
+def gapped_moments(x: F8, weights: F8) -> tuple[float, float, float, float]:
+    """Do what `weighted_moments` does where some are not known."""
     known, weight, total, squares = 0.0, 0.0, 0.0, 0.0
     for i in range(len(weights)):
         if not isnan(weights[i] * x[i]):
             known += 1.0
             weight += weights[i]
             total += weights[i] * x[i]
-            squares += weights[i] * x[i] * x[i]
-    return known, weight, total, squares
+    mean = total / weight
+    for i in range(len(weights)):
+        if not isnan(weights[i] * x[i]):
+            squares += weights[i] * (x[i] - mean) ** 2
+    return known, weight, mean, squares / weight
 
 
 @jit

@@ -104,27 +104,37 @@ def _wilder_mean(x: F8, period: int, out: F8) -> None:
 
 
 @row_jit
-def wilder_scan(
-    high: F8, low: F8, close: F8, period: int, first: int, stop: int, is_whole: bool, trail: F8, columns: F8
-) -> float:
-    """Run the averages over bars ``first <= t < stop`` of one symbol.
+def wilder_scan(high: F8, low: F8, close: F8, period: int, stop: int, trail: F8, columns: F8) -> float:
+    """Run the averages over the bars ``t < stop`` of one symbol; any bars: warm-up, gaps.
 
     Writes the averages `UP`, `DOWN` and `ATR` of the last bars to ``trail (3, n)`` and all columns of the last ones to
-    ``columns (m, 7)``; what is unknown is left as it was. ``is_whole`` says that no bar from ``first - 1`` on is
-    missing, so that the bars between
-    warm-up and ``columns`` need no care. Returns the smaller of the two average movements (of closes, of extremes) as
-    a fraction of the last close; NaN if it is not known.
+    ``columns (m, 7)``; what is unknown is left as it was. Returns the smaller of the two average movements (of closes,
+    of extremes) as a fraction of the last close; NaN if it is not known.
     """
-    state = np.zeros(8)
-    first = max(first, 1)
-    warm = first + 2 * period
-    late = stop - len(columns)
-    if is_whole and warm < late:
-        _careful(high, low, close, period, first, warm, stop, state, trail, columns)
-        _swift(high, low, close, period, warm, late, stop, state, trail)
-        first = late
-    _careful(high, low, close, period, first, stop, stop, state, trail, columns)
-    return float(min(state[UP] + state[DOWN], state[PLUS] + state[MINUS]) / close[stop - 1])
+    averages, adx = (0.0, 0.0, 0.0, 0.0, 0.0), 0.0
+    seen, directed, weight = 0, 0, 1.0 / period
+    at_trail, at_columns = stop - trail.shape[1], stop - len(columns)
+    for t in range(1, stop):
+        bar = bar_of(high[t], low[t], close[t], high[t - 1], low[t - 1], close[t - 1])
+        check = bar[0] + bar[1] + bar[2]
+        if isnan(check):
+            continue
+        seen += 1
+        share = max(weight, 1.0 / seen)
+        averages = advance(averages, bar, share, 1.0 - share)
+        if seen >= period and averages[3] + averages[4] > 0.0:
+            directed += 1
+            adx = wilder_step(adx, direction_index(averages[3], averages[4]), max(weight, 1.0 / directed))
+        if t >= at_trail and seen >= period:
+            trail[UP, t - at_trail], trail[DOWN, t - at_trail], trail[ATR, t - at_trail] = averages[:3]
+        if t >= at_columns:
+            row = columns[t - at_columns]
+            row[TRUE_RANGE] = bar[3]
+            if seen >= period:
+                row[UP], row[DOWN], row[ATR], row[PLUS], row[MINUS] = averages
+            if directed >= period:
+                row[ADX] = adx
+    return float(min(averages[UP] + averages[DOWN], averages[PLUS] + averages[MINUS]) / close[stop - 1])
 
 
 @row_jit
@@ -163,100 +173,12 @@ def advance(
     return up, down, span, plus, minus
 
 
-@row_jit
-def _careful(
-    high: F8, low: F8, close: F8, period: int, first: int, upto: int, stop: int, state: F8, trail: F8, columns: F8
-) -> None:
-    """Any bars: warm-up, gaps, and the bars whose columns are wanted."""
-    averages, adx = (state[0], state[1], state[2], state[3], state[4]), state[ADX]
-    seen, directed, weight = int(state[6]), int(state[7]), 1.0 / period
-    at_trail, at_columns = stop - trail.shape[1], stop - len(columns)
-    for t in range(first, upto):
-        bar = bar_of(high[t], low[t], close[t], high[t - 1], low[t - 1], close[t - 1])
-        check = bar[0] + bar[1] + bar[2]
-        if isnan(check):
-            continue
-        seen += 1
-        share = max(weight, 1.0 / seen)
-        averages = advance(averages, bar, share, 1.0 - share)
-        if seen >= period and averages[3] + averages[4] > 0.0:
-            directed += 1
-            adx = wilder_step(adx, direction_index(averages[3], averages[4]), max(weight, 1.0 / directed))
-        if t >= at_trail and seen >= period:
-            trail[UP, t - at_trail], trail[DOWN, t - at_trail], trail[ATR, t - at_trail] = averages[:3]
-        if t >= at_columns:
-            row = columns[t - at_columns]
-            row[TRUE_RANGE] = bar[3]
-            if seen >= period:
-                row[UP], row[DOWN], row[ATR], row[PLUS], row[MINUS] = averages
-            if directed >= period:
-                row[ADX] = adx
-    state[UP], state[DOWN], state[ATR], state[PLUS], state[MINUS] = averages
-    state[ADX], state[6], state[7] = adx, seen, directed
-
-
-@row_jit
-def _swift(high: F8, low: F8, close: F8, period: int, first: int, upto: int, stop: int, state: F8, trail: F8) -> None:
-    """Bars after the warm-up of which none is missing and only ``trail`` is wanted."""
-    averages, adx = (state[0], state[1], state[2], state[3], state[4]), state[ADX]
-    weight, keep, directed = 1.0 / period, 1.0 - 1.0 / period, int(state[7])
-    h, low_, c = high[first:upto], low[first:upto], close[first:upto]
-    p_h, p_l, p_c = high[first - 1 : upto - 1], low[first - 1 : upto - 1], close[first - 1 : upto - 1]
-    ups, downs, spans = trail[UP], trail[DOWN], trail[ATR]
-    skipped = stop - trail.shape[1] - first
-    for i in range(len(h)):
-        averages = advance(averages, bar_of(h[i], low_[i], c[i], p_h[i], p_l[i], p_c[i]), weight, keep)
-        if averages[3] + averages[4] > 0.0:
-            directed += 1
-            index = direction_index(averages[3], averages[4])
-            adx = adx * keep + index * weight if directed > period else wilder_step(adx, index, 1.0 / directed)
-        if i >= skipped:
-            ups[i - skipped], downs[i - skipped], spans[i - skipped] = averages[:3]
-    state[UP], state[DOWN], state[ATR], state[PLUS], state[MINUS] = averages
-    state[ADX], state[6], state[7] = adx, state[6] + len(h), directed
-
-
-@row_jit
-def wilder_tail(high: F8, low: F8, close: F8, period: int, t: int, run: int, trail: F8, columns: F8) -> None:
-    """Fill ``trail`` and ``columns`` of `wilder_scan` with the last bars up to ``t``; ``run`` of them have no gap.
-
-    Reads only as far back as it can show in the result: `MEMORY_PERIODS`, or everything if there is a gap in them or
-    the symbol hardly moved (`DEAD_FRAC`), when an older, larger movement would still show. Either way within 1e-9 of
-    the whole recursion, and as a rule within 1e-12.
-    """
-    first = max(0, t + 1 - memory_bars(period, trail.shape[1]))
-    is_whole = first > 0 and run > t + 1 - first
-    if not is_whole:
-        first = 0
-    while True:
-        blank(trail)
-        blank(columns)
-        movement = wilder_scan(high, low, close, period, first, t + 1, is_whole, trail, columns)
-        if not is_whole or movement > DEAD_FRAC:
-            return
-        first, is_whole = 0, False
-
-
-@row_jit
-def blank(x: F8) -> None:
-    """Fill with NaN."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            x[i, j] = np.nan
-
-
-@row_jit
-def memory_bars(period: int, tail: int) -> int:
-    """Bars that `wilder_tail` reads for the last ``tail`` averages."""
-    return max(MEMORY_PERIODS * period, tail + 20 * period)
-
-
 @jit
 def _wilder_columns(high: F8, low: F8, close: F8, period: int, out: F8) -> None:
     none = np.empty((3, 0))
     for s in range(close.shape[0]):
         if close.shape[1]:
-            wilder_scan(high[s], low[s], close[s], period, 0, close.shape[1], False, none, out[s])
+            wilder_scan(high[s], low[s], close[s], period, close.shape[1], none, out[s])
 
 
 __all__ = [
@@ -270,11 +192,9 @@ __all__ = [
     "PLUS",
     "TRUE_RANGE",
     "UP",
-    "memory_bars",
     "rsi_of",
     "wilder_columns",
     "wilder_mean",
     "wilder_scan",
     "wilder_step",
-    "wilder_tail",
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aione.errors import InvalidInput
-from aione.indicators.daily import closed_days, daily_pivots, nearest_levels, previous_day
+from aione.indicators.daily import daily_pivots, days_before, nearest_levels, previous_day
 from aione.panel import DAY_MS, VALUE_FIELDS, BarPanel
 from aione.panel.resample import resample
 
@@ -69,4 +69,4 @@ def test_nearest_levels_on_either_side():
 
 def test_refuses_bars_that_are_not_daily(panel):
     with pytest.raises(InvalidInput, match="interval of 86400000 ms, was 60000"):
-        closed_days(panel, panel)
+        days_before(0, panel.symbols, panel)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numba import njit
@@ -87,7 +90,7 @@ def test_log_returns_of_any_size():
 def test_the_cache_knows_of_every_source_of_the_package():
     """A kernel holds the code of those that it calls: its cached code is good only while none of them has changed."""
     stamp = _last_bar._cache._cache_file._source_stamp
-    assert stamp == kernel._source_stamp()
+    assert stamp == kernel._source_stamp(Path(kernel.__file__).parent)
     assert stamp != (_last_bar._cache._impl.locator.get_source_stamp())
 
 
@@ -99,3 +102,55 @@ def test_refusals():
     with pytest.raises(InvalidInput, match=r"close must have shape"):
         kernel.rows_of(close=np.ones(3))
     assert kernel.rows_of(close=np.ones((3, 2)).T)[0].flags.c_contiguous
+
+
+@njit
+def run_greatest(x):
+    return kernel.greatest(x)
+
+
+@njit
+def run_whole(x):
+    return kernel.is_whole(x)
+
+
+@njit
+def run_decaying(newest, keep, bars):
+    return kernel.decaying(newest, keep, bars)
+
+
+@njit
+def run_return(before, now):
+    return kernel.log_return(before, now)
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 9, 15, 16, 17, 181, 240])
+def test_greatest(n):
+    rng = np.random.default_rng(n)
+    for _ in range(20):
+        x = rng.standard_normal(n)
+        assert run_greatest(x.copy()) == x.max()
+
+
+def test_whole_is_without_a_gap():
+    x = np.ones(40)
+    assert run_whole(x)
+    for i in (0, 17, 39):
+        x[i] = np.nan
+        assert not run_whole(x)
+        x[i] = 1.0
+    assert run_whole(x[:0])
+
+
+def test_decaying_weights():
+    np.testing.assert_allclose(run_decaying(0.5, 0.9, 4), 0.5 * 0.9 ** np.arange(3, -1, -1), rtol=1e-15)
+    assert run_decaying(1.0, 0.5, 0).shape == (0,)
+
+
+def test_one_return_is_one_of_many_to_the_bit():
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(9).standard_t(2, 500) * 0.01))
+    out = np.empty(499)
+    run_returns(close, out)
+    assert [run_return(a, b) for a, b in pairwise(close.tolist())] == out.tolist()
+    assert np.isnan(run_return(np.nan, 1.0))
+    assert np.isnan(run_return(1.0, np.nan))
