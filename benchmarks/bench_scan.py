@@ -1,252 +1,162 @@
-"""Time the minute's scan against TA-Lib called per symbol, side by side in one run.
+"""Time the minute's scan: against reading the panel once, and against TA-Lib and pandas called symbol by symbol.
 
-Every round times, one after the other, so that a busy machine weighs on all alike:
+Every round times, one after the other:
 
-- ``read``: summing the six arrays of the panel once, what memory alone allows
-- ``talib``: the same indicators at the same parameters with a TA-Lib call wherever there is one, symbol by symbol, as
-  such programs are written: each call gives the whole series, of which the last values are kept. What TA-Lib lacks is
-  plain NumPy on the last bar's window alone (session VWAP, profile, median, quantile, resampling, pivots, efficiency)
-- ``readings``: `compute_readings`
-- ``scan``: `compute_readings`, `run_stage1` and `run_stage2`, from the panel in memory to the results
+- ``read_1``, ``read``: summing the panel's eight arrays and counting its valid bars once, in one thread and in as many
+  as there are CPUs: what memory alone allows
+- ``readings_1``, ``readings``: `compute_readings` in one thread and in all
+- ``push_1``, ``push``: one closed bar more of all symbols, `IncrementalReadings.push`, in one thread and in all
+- ``peek``: the forming bar of one symbol, `IncrementalReadings.live_peek`
+- ``stage1``, ``stage2``: what follows from the readings
+- ``scan``: readings, Stage1 and Stage2, from the panel in memory to the results
+- ``talib``, ``pandas``: the same indicators as such programs are written, see `peer_talib` and `peer_pandas`
 
-All in one thread. The daily levels, ranks of the universe and shapes of bars are only in ours. The
-panel is a seeded random walk.
+The other sides have no daily levels and no ranks of the universe. The panel is a seeded random walk.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import talib
+from measuring import in_turns, load, quartiles, show
+from panels import days_before, market_of, random_walk
+from peer_pandas import pandas_panel
+from peer_talib import talib_panel
 
-from aione.indicators import Readings, compute_readings
-from aione.panel import BarPanel, MarketSnapshot
+from aione.indicators import compute_readings
+from aione.indicators.incremental import IncrementalReadings
+from aione.indicators.threads import available_cpus, use_threads
+from aione.panel import BAR_RECORD, MINUTE_MS, VALUE_FIELDS, BarPanel
 from aione.stage1 import run_stage1
 from aione.stage2 import run_stage2
 from config.settings import load_settings
 
-FIRST_OPEN_MS = 1_747_742_400_000
+SLOW = ("talib", "pandas")
 
 
-def random_walk(symbols: int, bars: int, seed: int = 7) -> BarPanel:
-    """A market of random walks with one common factor, the benchmark first."""
-    rng = np.random.default_rng(seed)
-    steps = 1e-3 * (rng.standard_normal((symbols, bars)) + 0.5 * rng.standard_normal(bars))
-    close = 100.0 * np.exp(np.cumsum(steps, axis=1))
-    open_ = np.concatenate([np.full((symbols, 1), 100.0), close[:, :-1]], axis=1)
-    high = np.maximum(open_, close) * (1.0 + 5e-4 * np.abs(rng.standard_normal((symbols, bars))))
-    low = np.minimum(open_, close) * (1.0 - 5e-4 * np.abs(rng.standard_normal((symbols, bars))))
-    volume = rng.lognormal(3.0, 1.0, (symbols, bars))
-    return BarPanel(
-        symbols=("BTCUSDT", *(f"S{i:04d}USDT" for i in range(1, symbols))),
-        open_time_ms=FIRST_OPEN_MS + 60_000 * np.arange(bars),
-        open=open_,
-        high=high,
-        low=low,
-        close=close,
-        volume=volume,
-        quote_volume=volume * close,
-        taker_buy_volume=volume * rng.random((symbols, bars)),
-        trade_count=np.ceil(volume),
-        valid=np.ones((symbols, bars), dtype=np.bool_),
-    )
+class Reader:
+    """Reads the whole panel once."""
+
+    def __init__(self, panel: BarPanel) -> None:
+        self.arrays = [getattr(panel, name) for name in VALUE_FIELDS]
+        self.valid = panel.valid
+        self.pool = ThreadPoolExecutor(available_cpus())
+
+    def alone(self) -> float:
+        return float(sum(array.sum() for array in self.arrays)) + np.count_nonzero(self.valid)
+
+    def together(self) -> float:
+        cpus = available_cpus()
+        halves = [
+            [array[k * len(array) // cpus : (k + 1) * len(array) // cpus] for array in self.arrays] for k in range(cpus)
+        ]
+        sums = self.pool.map(lambda part: float(sum(array.sum() for array in part)), halves)
+        return sum(sums) + np.count_nonzero(self.valid)
 
 
-# ── The other side ──
+class Follower:
+    """Pushes the bars of a longer panel one by one, and starts anew at its end."""
+
+    def __init__(self, panel: BarPanel, bars: int, params: object, daily: BarPanel) -> None:
+        self.panel, self.bars, self.params, self.daily = panel, bars, params, daily
+        self.columns = [
+            {name: np.ascontiguousarray(getattr(panel, name)[:, at]) for name in VALUE_FIELDS}
+            for at in range(bars, panel.shape[1])
+        ]
+        self.start()
+
+    def start(self) -> None:
+        self.at = 0
+        self.following = IncrementalReadings(self.panel.until(self.bars), self.params, self.daily)
+
+    def push(self) -> object:
+        at = self.at
+        self.at += 1
+        return self.following.push(int(self.panel.open_time_ms[self.bars + at]), self.columns[at])
 
 
-def frames(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> list[float]:
-    values = []
-    for minutes in (5, 15, 60, 240):
-        n = len(close) // minutes
-        h = high[-n * minutes :].reshape(n, minutes).max(axis=1)
-        low_ = low[-n * minutes :].reshape(n, minutes).min(axis=1)
-        c = np.ascontiguousarray(close[-n * minutes :].reshape(n, minutes)[:, -1])
-        fast, slow = talib.EMA(c, min(20, n)), talib.EMA(c, min(50, n))
-        values.append((fast[-1] - slow[-1]) / talib.ATR(h, low_, c, min(14, n - 1))[-1])
-    return values
+def forming(panel: BarPanel, row: int, open_time_ms: int) -> np.void:
+    record = np.zeros(1, dtype=BAR_RECORD)[0]
+    record["open_time_ms"] = open_time_ms
+    for name in VALUE_FIELDS:
+        record[name] = getattr(panel, name)[row, -1]
+    return record
 
 
-def profile(high: np.ndarray, low: np.ndarray, volume: np.ndarray, bins: int = 48) -> tuple[float, float]:
-    h, low_, v = high[-1440:], low[-1440:], volume[-1440:]
-    bottom, top = low_.min(), h.max()
-    scale = 16 * bins / (top - bottom)
-    first = np.minimum((low_ - bottom) * scale, 16 * bins - 1).astype(np.int64)
-    last = np.minimum((h - bottom) * scale, 16 * bins - 1).astype(np.int64)
-    share = v / (last - first + 1)
-    steps = np.bincount(first, share, 16 * bins + 1) - np.bincount(last + 1, share, 16 * bins + 1)
-    volumes = np.cumsum(steps)[:-1].reshape(bins, 16).sum(axis=1)
-    return float(volumes.argmax()), float(np.sort(volumes).cumsum()[-1])
+def in_threads(threads: int, run: Callable[[], object]) -> Callable[[], object]:
+    def with_threads() -> object:
+        use_threads(threads)
+        return run()
+
+    return with_threads
 
 
-def pivots(x: np.ndarray, span: int = 3) -> np.ndarray:
-    """Places of the confirmed pivot highs among the last 240 bars."""
-    windows = np.lib.stride_tricks.sliding_window_view(x[-240:], 2 * span + 1)
-    middle = windows[:, span]
-    return (
-        np.flatnonzero((middle > windows[:, :span].max(axis=1)) & (middle >= windows[:, span + 1 :].max(axis=1))) + span
-    )
-
-
-def divergence(x: np.ndarray, rsi: np.ndarray, atr: float) -> float:
-    """Last pivot, and whether the last two of the last 60 bars disagree with RSI."""
-    found = pivots(x)
-    recent = found[found >= 180]
-    if len(recent) < 2 or 239 - (recent[-1] + 3) > 5:
-        return 0.0
-    first, second = recent[-2] - 240, recent[-1] - 240
-    return float(rsi[first] - rsi[second] >= 2.0 and x[second] - x[first] >= 0.25 * atr)
-
-
-def slope_t(close: np.ndarray, n: int = 60) -> float:
-    y = np.log(close[-n:])
-    slope = talib.LINEARREG_SLOPE(y, n)[-1]
-    spread = (n * n - 1.0) / 12.0
-    return float(slope / np.sqrt((talib.VAR(y, n)[-1] / spread - slope * slope) / (n - 2)))
-
-
-def talib_symbol(panel: BarPanel, s: int, benchmark: np.ndarray) -> list[float]:
-    """One symbol; each call gives the whole series, of which the last value is kept."""
-    high, low, close = panel.high[s], panel.low[s], panel.close[s]
-    volume, quote, taker = panel.volume[s], panel.quote_volume[s], panel.taker_buy_volume[s]
-    returns = np.diff(np.log(close))
-    rsi = talib.RSI(close, 14)
-    out = [
-        rsi[-1],
-        talib.ADX(high, low, close, 14)[-1],
-        talib.PLUS_DI(high, low, close, 14)[-1],
-        talib.MINUS_DI(high, low, close, 14)[-1],
-        talib.TRANGE(high, low, close)[-1],
-        talib.STDDEV(returns, 60)[-1],
-        slope_t(close),
-        abs(close[-1] - close[-61]) / np.abs(np.diff(close[-61:])).sum(),
-        close[-1] / close[-16] - 1.0,
-        close[-1] / close[-61] - 1.0,
-        talib.BETA(close, benchmark, 240)[-1],
-        talib.CORREL(returns, np.diff(np.log(benchmark)), 240)[-1],
-    ]
-    atr = talib.ATR(high, low, close, 14)
-    atr_frac = atr / close
-    out += [divergence(high, rsi, atr[-1]), divergence(-low, 100.0 - rsi, atr[-1])]
-    out += [atr_frac[-1], float((atr_frac[-241:-1] < atr_frac[-1]).mean())]
-    ratio = talib.STDDEV(returns, 15) / talib.STDDEV(returns, 240)
-    out += [ratio[-1], float(np.quantile(ratio[-241:-1], 0.95))]
-    for n in (20, 60):
-        out += [talib.MAX(high, n)[-2], talib.MIN(low, n)[-2]]
-    for n in (5, 30, 60):
-        top, bottom = talib.MAX(high, n)[-240 + n - 1 :], talib.MIN(low, n)[-240 + n - 1 :]
-        out += [((top - bottom) / bottom).max(), np.abs(talib.ROCP(close, n)[-240 + n :]).max()]
-    out.append((quote[-1] - talib.SMA(quote, 50)[-2]) / talib.STDDEV(quote, 50)[-2])
-    out.append(quote[-1] / float(np.median(quote[-51:-1])))
-    flow = 2.0 * talib.SUM(taker, 5) / talib.SUM(volume, 5) - 1.0
-    out.append((flow[-1] - talib.SMA(flow[5:], 240)[-2]) / talib.STDDEV(flow[5:], 240)[-2])
-    typical, weight = talib.TYPPRICE(high, low, close)[-780:], volume[-780:]
-    vwap = float(np.dot(typical, weight) / weight.sum())
-    out += [vwap, (close[-1] - vwap) / float(np.sqrt(np.dot((typical - vwap) ** 2, weight) / weight.sum()))]
-    out += [*frames(high, low, close), *profile(high, low, volume)]
-    return out
-
-
-def talib_panel(panel: BarPanel) -> list[list[float]]:
-    return [talib_symbol(panel, s, panel.close[0]) for s in range(len(panel.symbols))]
-
-
-# ── Ours ──
-
-
-def market_of(panel: BarPanel) -> MarketSnapshot:
-    ones = np.ones(len(panel.symbols))
-    close = panel.close[:, -1]
-    return MarketSnapshot.of(
-        panel.symbols,
-        tick_size=0.001 * ones,
-        step_size=0.1 * ones,
-        bid=close * 0.9999,
-        ask=close * 1.0001,
-        spread_frac=2e-4 * ones,
-        spread_median_frac=2e-4 * ones,
-        depth_bid_quote=2e5 * ones,
-        depth_ask_quote=2e5 * ones,
-        depth_median_quote=2e5 * ones,
-    )
-
-
-def read_once(panel: BarPanel) -> float:
-    names = ("high", "low", "close", "volume", "quote_volume", "taker_buy_volume")
-    return float(sum(getattr(panel, name).sum() for name in names))
-
-
-def contestants(panel: BarPanel) -> dict[str, Callable[[], object]]:
+def contestants(symbols: int, bars: int, rounds: int) -> dict[str, Callable[[], object]]:
     settings = load_settings(environ={})
     params = settings.STAGE1_MONITOR_PARAMS.indicators
-    market = market_of(panel)
-
-    def readings() -> Readings:
-        return compute_readings(panel, params)
+    longer = random_walk(symbols, bars + 2 * rounds + 8)
+    panel = longer.until(bars)
+    daily, market, cpus = days_before(panel), market_of(panel), available_cpus()
+    reader, follower = Reader(panel), Follower(longer, bars, params, daily)
+    resting = IncrementalReadings(panel, params, daily)
+    bar, benchmark = (forming(panel, row, resting.open_time_ms + MINUTE_MS) for row in (min(5, symbols - 1), 0))
+    readings = compute_readings(panel, params, daily)
+    alerts = run_stage1(readings, market, settings, {})
 
     def scan() -> object:
-        now = readings()
-        alerts = run_stage1(now, market, settings, {})
-        return run_stage2(panel, None, now, market, alerts, settings)
+        now = compute_readings(panel, params, daily)
+        stage1 = run_stage1(now, market, settings, alerts.states)
+        return run_stage2(panel, daily, now, market, stage1, settings)
+
+    def stage2() -> object:
+        return run_stage2(panel, daily, readings, market, alerts, settings)
 
     return {
-        "read": lambda: read_once(panel),
+        "read_1": reader.alone,
+        "read": reader.together,
+        "readings_1": in_threads(1, lambda: compute_readings(panel, params, daily)),
+        "readings": in_threads(cpus, lambda: compute_readings(panel, params, daily)),
+        "push_1": in_threads(1, follower.push),
+        "push": in_threads(cpus, follower.push),
+        "peek": lambda: resting.live_peek(panel.symbols[min(5, symbols - 1)], bar, benchmark),
+        "stage1": lambda: run_stage1(readings, market, settings, alerts.states),
+        "stage2": in_threads(cpus, stage2),
+        "scan": in_threads(cpus, scan),
         "talib": lambda: talib_panel(panel),
-        "readings": readings,
-        "scan": scan,
+        "pandas": lambda: pandas_panel(panel),
     }
 
 
-def measure(symbols: int, bars: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Median, quartiles and fastest of each contestant in ms, and the medians' ratio to TA-Lib's."""
-    runs = contestants(random_walk(symbols, bars))
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(2):
-        for name, run in runs.items():
-            if name != "talib":
-                run()
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(1e3 * (time.perf_counter() - start))
-    medians = {name: statistics.median(taken) for name, taken in times.items()}
-    table = {}
-    for name, taken in times.items():
-        low, _, high = statistics.quantiles(taken, n=4)
-        table[name] = {
-            "median_ms": medians[name],
-            "q1_ms": low,
-            "q3_ms": high,
-            "min_ms": min(taken),
-            "times_faster_than_talib": medians["talib"] / medians[name],
-        }
-    return table
+def measure(symbols: int, bars: int, rounds: int, slow_rounds: int) -> dict[str, dict[str, float]]:
+    runs = contestants(symbols, bars, rounds)
+    if slow_rounds == 0:
+        runs = {name: run for name, run in runs.items() if name not in SLOW}
+    times = in_turns(runs, {name: slow_rounds if name in SLOW else rounds for name in runs})
+    return {name: quartiles(taken) for name, taken in times.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--symbols", type=int, nargs="+", default=[50, 500, 2000])
     parser.add_argument("--bars", type=int, default=1500)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--slow-rounds", type=int, default=3, help="of TA-Lib and pandas; 0 leaves them out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    results = {symbols: measure(symbols, options.bars, options.rounds) for symbols in options.symbols}
+    before = load()
+    results = {}
+    for symbols in options.symbols:
+        results[symbols] = measure(symbols, options.bars, options.rounds, options.slow_rounds)
+        if not options.json:
+            show(f"{symbols} symbols, {options.bars} bars; milliseconds", results[symbols], "read_1")
     if options.json:
-        print(json.dumps({"bars": options.bars, "rounds": options.rounds, "symbols": results}))
-        return
-    print(f"{options.bars} bars, {options.rounds} rounds; milliseconds")
-    print(f"{'symbols':>8} {'what':<10} {'median':>9} {'q1':>9} {'q3':>9} {'min':>9} {'x TA-Lib':>9}")
-    for symbols, table in results.items():
-        for name, row in table.items():
-            numbers = [row[key] for key in ("median_ms", "q1_ms", "q3_ms", "min_ms")]
-            text = " ".join(f"{x:9.2f}" for x in numbers)
-            print(f"{symbols:>8} {name:<10} {text} {row['times_faster_than_talib']:9.1f}")
+        print(json.dumps({"bars": options.bars, "before": before, "after": load(), "symbols": results}))
+    else:
+        print(f"\nbefore: {before}; after: {load()}")
 
 
 if __name__ == "__main__":
