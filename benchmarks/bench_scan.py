@@ -2,11 +2,13 @@
 
 Every round times, one after the other:
 
+- ``spin_1``, ``spin``: a sum in registers in one thread, and the same sum in each of as many threads as there are CPUs:
+  where ``spin`` takes longer than ``spin_1``, the machine has not given all its CPUs, and no thread helps
 - ``read_1``, ``read``: summing the panel's eight arrays and counting its valid bars once, in one thread and in as many
   as there are CPUs: what memory alone allows
 - ``readings_1``, ``readings``: `compute_readings` in one thread and in all
 - ``push_1``, ``push``: one closed bar more of all symbols, `IncrementalReadings.push`, in one thread and in all
-- ``peek``: the forming bar of one symbol, `IncrementalReadings.live_peek`
+- ``100 peeks``: the forming bars of 100 symbols (or as many as there are), `IncrementalReadings.live_peek` of each
 - ``stage1``, ``stage2``: what follows from the readings
 - ``scan``: readings, Stage1 and Stage2, from the panel in memory to the results
 - ``talib``, ``pandas``: the same indicators as such programs are written, see `peer_talib` and `peer_pandas`
@@ -23,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from measuring import in_turns, load, quartiles, show
+from numba import njit
 from panels import days_before, market_of, random_walk
 from peer_pandas import pandas_panel
 from peer_talib import talib_panel
@@ -36,6 +39,15 @@ from aione.stage2 import run_stage2
 from config.settings import load_settings
 
 SLOW = ("talib", "pandas")
+SPIN_STEPS = 2_000_000
+
+
+@njit(nogil=True)
+def spin(steps: int) -> float:
+    total = 0.0
+    for i in range(steps):
+        total = total * 0.999 + i
+    return total
 
 
 class Reader:
@@ -48,6 +60,9 @@ class Reader:
 
     def alone(self) -> float:
         return float(sum(array.sum() for array in self.arrays)) + np.count_nonzero(self.valid)
+
+    def spun(self) -> float:
+        return sum(self.pool.map(spin, [SPIN_STEPS] * available_cpus()))
 
     def together(self) -> float:
         cpus = available_cpus()
@@ -103,7 +118,7 @@ def contestants(symbols: int, bars: int, rounds: int) -> dict[str, Callable[[], 
     daily, market, cpus = days_before(panel), market_of(panel), available_cpus()
     reader, follower = Reader(panel), Follower(longer, bars, params, daily)
     resting = IncrementalReadings(panel, params, daily)
-    bar, benchmark = (forming(panel, row, resting.open_time_ms + MINUTE_MS) for row in (min(5, symbols - 1), 0))
+    bars_now = [forming(panel, row, resting.open_time_ms + MINUTE_MS) for row in range(min(100, symbols))]
     readings = compute_readings(panel, params, daily)
     alerts = run_stage1(readings, market, settings, {})
 
@@ -112,17 +127,23 @@ def contestants(symbols: int, bars: int, rounds: int) -> dict[str, Callable[[], 
         stage1 = run_stage1(now, market, settings, alerts.states)
         return run_stage2(panel, daily, now, market, stage1, settings)
 
+    def peeks() -> None:
+        for symbol, bar in zip(panel.symbols, bars_now, strict=False):
+            resting.live_peek(symbol, bar, bars_now[0])
+
     def stage2() -> object:
         return run_stage2(panel, daily, readings, market, alerts, settings)
 
     return {
+        "spin_1": lambda: spin(SPIN_STEPS),
+        "spin": reader.spun,
         "read_1": reader.alone,
         "read": reader.together,
         "readings_1": in_threads(1, lambda: compute_readings(panel, params, daily)),
         "readings": in_threads(cpus, lambda: compute_readings(panel, params, daily)),
         "push_1": in_threads(1, follower.push),
         "push": in_threads(cpus, follower.push),
-        "peek": lambda: resting.live_peek(panel.symbols[min(5, symbols - 1)], bar, benchmark),
+        "100 peeks": peeks,
         "stage1": lambda: run_stage1(readings, market, settings, alerts.states),
         "stage2": in_threads(cpus, stage2),
         "scan": in_threads(cpus, scan),

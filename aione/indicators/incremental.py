@@ -46,7 +46,7 @@ class _DaysAt(NamedTuple):
 class IncrementalReadings:
     """Readings that follow the bars as they close.
 
-    Not for use by several threads at once. It takes about 130 kB a symbol for a window of 1500 bars.
+    Not for use by several threads at once. It takes about 170 kB a symbol for a window of 1500 bars.
 
     Parameters
     ----------

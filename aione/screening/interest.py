@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aione.errors import VenueError
 from aione.screening.asking import ask_each
-from aione.screening.context import HOUR_MS
+from aione.screening.context import HOUR_MS, LEAST_SPAN_MS
 from aione.screening.runtime import Runtime
 from aione.venue.wire import OpenInterest, OpenInterestPoint
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 async def seed_open_interest(runtime: Runtime, symbols: Sequence[str], now: Mapping[str, OpenInterest]) -> int:
-    """Store the last hour of the symbols of which none of it is held; return of how many it was asked.
+    """Store the last hour of the symbols of which too little is held; return of how many it was asked.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ async def seed_open_interest(runtime: Runtime, symbols: Sequence[str], now: Mapp
     """
     now_ms = runtime.now_ms()
     held = await runtime.states.load_derivatives(symbols)
-    new = [symbol for symbol in symbols if symbol in now and not _is_recent(held.get(symbol), now_ms)]
+    new = [symbol for symbol in symbols if symbol in now and not _reaches_back(held.get(symbol), now_ms)]
     rows: dict[str, dict[str, Any]] = {}
 
     async def one(symbol: str) -> None:
@@ -50,8 +50,9 @@ async def seed_open_interest(runtime: Runtime, symbols: Sequence[str], now: Mapp
     return len(new)
 
 
-def _is_recent(row: Mapping[str, Any] | None, now_ms: int) -> bool:
-    return row is not None and any(now_ms - at_ms <= HOUR_MS for at_ms, _ in row["samples"])
+def _reaches_back(row: Mapping[str, Any] | None, now_ms: int) -> bool:
+    """Return whether a sample is old enough for a change over the last hour, and not too old for it."""
+    return row is not None and any(LEAST_SPAN_MS <= now_ms - at_ms <= HOUR_MS for at_ms, _ in row["samples"])
 
 
 def _row(points: Sequence[OpenInterestPoint], open_interest: float, now_ms: int) -> dict[str, Any]:

@@ -20,6 +20,8 @@ BEST: Final = 50
 EVERY_S: Final = 5.0
 SAMPLE_EVERY_MS: Final = 5 * MINUTE_MS
 SAMPLES: Final = 13
+FEW: Final = 4
+"""Own samples up to which somebody else's are looked for: a quarter of an hour of them."""
 
 
 class Shelf(Protocol):
@@ -73,13 +75,33 @@ class OpenInterestPoller:
         polls = int(self._due)
         self._due -= polls  # whatever becomes of them: what an outage has put off is not made up for at once
         fresh: dict[str, dict[str, Any]] = {}
-        for symbol in dict.fromkeys(islice(self._turns, polls)):
+        turn = list(dict.fromkeys(islice(self._turns, polls)))
+        await self._learn_past(turn)
+        for symbol in turn:
             try:
                 found = await self._rest.at(Priority.REFRESH).open_interest(symbol)
             except RequestRejected:
                 continue  # it has just left: the next refresh of the universe drops it
             fresh[symbol] = self._rows[symbol] = updated(self._rows.get(symbol), found.open_interest, now_ms)
         await self._shelf.save_open_interest(fresh)
+
+    async def _learn_past(self, turn: Sequence[str]) -> None:
+        """Take over samples that others have stored of symbols whose own are still few: a refresh asks for the past."""
+        few = [symbol for symbol in turn if len(self._rows.get(symbol, {}).get("samples", [])) < FEW]
+        for symbol, row in (await self._shelf.load_open_interest(few) if few else {}).items():
+            mine = self._rows.get(symbol)
+            self._rows[symbol] = row if mine is None else {**mine, "samples": together(mine["samples"], row["samples"])}
+
+
+def together(mine: Sequence[list[Any]], others: Sequence[list[Any]]) -> list[list[Any]]:
+    """Return the samples of both, oldest first, one of each moment.
+
+    Examples
+    --------
+    >>> together([[30, 3.0]], [[10, 1.0], [30, 3.0]])
+    [[10, 1.0], [30, 3.0]]
+    """
+    return [list(sample) for sample in sorted({tuple(sample) for sample in (*mine, *others)})][-SAMPLES:]
 
 
 def turns(symbols: Sequence[str]) -> Iterator[str]:
@@ -106,4 +128,4 @@ def updated(row: dict[str, Any] | None, open_interest: float, at_ms: int) -> dic
     return {"open_interest": open_interest, "at_ms": at_ms, "samples": samples[-SAMPLES:]}
 
 
-__all__ = ["BEST", "EVERY_S", "OpenInterestPoller", "turns", "updated"]
+__all__ = ["BEST", "EVERY_S", "OpenInterestPoller", "together", "turns", "updated"]

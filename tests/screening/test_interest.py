@@ -32,10 +32,12 @@ async def test_what_is_held_is_not_asked_again(screened):
     symbols = (await screened.states.load_prefilter()).symbols
     now = {symbol: await screened.rest.open_interest(symbol) for symbol in symbols}
     assert await seed_open_interest(screened, symbols, now) == 0
+    now_ms = screened.now_ms()
+    old, young = [now_ms - HOUR_MS - 60_000, 1.0], [now_ms - 60_000, 1.0]
     await screened.states.save_derivatives(
-        {symbols[0]: {"open_interest": 1.0, "at_ms": 1, "samples": [[screened.now_ms() - HOUR_MS - 1, 1.0]]}}
+        {symbols[0]: {"open_interest": 1.0, "at_ms": now_ms, "samples": [old, young]}}
     )
-    assert await seed_open_interest(screened, symbols, now) == 1
+    assert await seed_open_interest(screened, symbols, now) == 1, "one is too old, the other too young"
     row = (await screened.states.load_derivatives(symbols))[symbols[0]]
     assert len(row["samples"]) == POINTS
 

@@ -126,3 +126,24 @@ async def test_after_an_outage_it_polls_no_more_than_in_any_other_turn(per_minut
         asked.append(rest.asked - before)
     assert max(asked) <= -(-per_minute // 12)
     assert per_minute - 1 <= sum(asked) <= per_minute
+
+
+async def test_the_past_that_a_refresh_has_asked_for_is_taken_over(redis):
+    """The worker polled a symbol before the refresh stored its past: neither may forget the other's samples."""
+
+    class Rest:
+        def at(self, _priority):
+            return self
+
+        async def open_interest(self, _symbol):
+            return type("Found", (), {"open_interest": 7.0})
+
+    outlet = RedisOutlet(redis)
+    poller = OpenInterestPoller(Rest(), outlet, weight_per_minute=60)
+    await poller.run_once(("BTCUSDT",), NOW)
+    past = [[NOW - minutes * MINUTE, 4.0] for minutes in range(60, 4, -5)]
+    stored = (await outlet.load_open_interest(["BTCUSDT"]))["BTCUSDT"]
+    await outlet.save_open_interest({"BTCUSDT": {**stored, "samples": past}})
+    await poller.run_once(("BTCUSDT",), NOW + MINUTE)
+    row = (await outlet.load_open_interest(["BTCUSDT"]))["BTCUSDT"]
+    assert row["samples"] == [*past, [NOW, 7.0]]
