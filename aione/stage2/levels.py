@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aione.indicators.threads import in_parts
 from aione.panel import DAY_MS, F8, MINUTE_MS, BarPanel
 from aione.stage2.level_kernel import find_levels
 from aione.stage2.level_kinds import CONTEXT_FIELDS, LEVEL_KINDS
@@ -107,12 +108,17 @@ def price_levels(
     scalars = np.column_stack([atr, *profile, *previous_day])
     options = np.array([params.merge_atr, params.half_life_bars])
     spans = np.array([params.micro_lookback, params.micro_span, params.meso_span, params.macro_span])
-    find_levels(
-        *(panel.high, panel.low, panel.close, int(panel.open_time_ms[0])),
-        *(day_rows, day_high, day_low, day_close, first_day),
-        *(scalars, options, spans),
-        *(out, context),
-    )
+
+    def find(begin: int, end: int) -> None:
+        rows = slice(begin, end)
+        find_levels(
+            *(panel.high[rows], panel.low[rows], panel.close[rows], int(panel.open_time_ms[0])),
+            *(day_rows[rows], day_high, day_low, day_close, first_day),
+            *(scalars[rows], options, spans),
+            *(out[rows], context[rows]),
+        )
+
+    in_parts(find, len(panel.symbols))
     price, kind, touches, breaks, age, strength = (np.ascontiguousarray(column) for column in out.swapaxes(0, 1))
     support, resistance, major_support, major_resistance, below, above = (np.ascontiguousarray(c) for c in context.T)
     return Levels(
