@@ -50,6 +50,7 @@ check: $(VENV)/test.stamp
 
 bench: $(VENV)/test.stamp $(PEER)/stamp
 	$(BIN)/python benchmarks/bench_scan.py
+	$(BIN)/python benchmarks/bench_growth.py
 	$(BIN)/python benchmarks/bench_stream.py --cryptofeed $(PEER)/bin/python
 	$(BIN)/python benchmarks/bench_store.py
 	$(BIN)/python benchmarks/bench_audit.py
