@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Callable
 
@@ -46,8 +45,7 @@ async def _run(server: SimServer, on_ready: Callable[[SimServer], None] | None) 
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # not every platform's loop handles signals
-                loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, ended.set)
         if on_ready is not None:
             on_ready(server)
         stopped = asyncio.create_task(ended.wait())

@@ -22,8 +22,6 @@ class Context:
         Distance to support and resistance, in ATR.
     band_frac : float64 (S,)
         Resistance minus support over the close.
-    band_position : float64 (S,)
-        0 at the support, 1 at the resistance.
     location : float64 (S,)
         Asymmetry of room, ``(up - down) / (up + down)``: +1 at the support, -1 at the resistance. With a level on one
         side alone, the other side's room is endless: +1 or -1. NaN without any level.
@@ -36,7 +34,6 @@ class Context:
     room_down_atr: F8
     room_up_atr: F8
     band_frac: F8
-    band_position: F8
     location: F8
 
 
@@ -56,7 +53,6 @@ def market_context(levels: Levels, close: F8, atr: F8) -> Context:
             room_down_atr=down / atr,
             room_up_atr=up / atr,
             band_frac=band / close,
-            band_position=down / band,
             location=location,
         )
 

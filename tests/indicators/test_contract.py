@@ -3,132 +3,41 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 
 import numpy as np
 import pytest
 
+from aione.evaluate.series import REMEMBERS_ALL, series
 from aione.indicators import compute_readings
-from aione.indicators.cross_section import beta_corr, relative_strength, universe_rank
 from aione.indicators.last_bar import NAMES
-from aione.indicators.momentum import adx, rsi, simple_return
-from aione.indicators.profile import rolling_profile
-from aione.indicators.structure import bar_shape, last_pivots, prior_range, rsi_divergence
-from aione.indicators.trend import efficiency_ratio, ema_distance, htf_alignment, ols_slope_t
-from aione.indicators.volatility import (
-    atr,
-    max_move,
-    max_return,
-    previous_quantile,
-    previous_rank,
-    realized_vol,
-    true_range,
-    vol_ratio,
-)
-from aione.indicators.volume import (
-    relative_volume,
-    session_bars,
-    session_vwap,
-    taker_imbalance,
-    taker_imbalance_z,
-    volume_z,
-)
+from aione.panel import MINUTE_MS, BarPanel
 from config.models import IndicatorParams
 
 PARAMS = IndicatorParams()
 
 
-def shifted(x):
-    return np.concatenate([np.full((x.shape[0], 1), np.nan), x[:, :-1]], axis=1)
+_COMPUTED: deque = deque(maxlen=8)
 
 
-def divergence(p):
-    return rsi_divergence(p.high, p.low, rsi(p.close), atr(p.high, p.low, p.close))
+def column(name, panel):
+    """One series of a panel; all of them are computed together, once for each of the last panels."""
+    for seen, found in _COMPUTED:
+        if seen is panel:
+            return found[name]
+    _COMPUTED.append((panel, series(panel, PARAMS)))
+    return _COMPUTED[-1][1][name]
 
 
-def vwap(p):
-    return session_vwap(p.high, p.low, p.close, p.volume, session_bars(p.open_time_ms))
+def names():
+    one = np.ones((1, 2))
+    panel = BarPanel(
+        ("BTCUSDT",), MINUTE_MS * np.arange(2), *(one.copy() for _ in range(8)), np.ones((1, 2), dtype=bool)
+    )
+    return series(panel, PARAMS)
 
 
-def distance(p, minutes):
-    return ema_distance(p.high, p.low, p.close, p.open_time_ms, minutes)
-
-
-def band(p):
-    high, low = prior_range(p.high, p.low, 20)
-    return high - low, p.close - low
-
-
-def beta(p):
-    row = p.symbols.index("BTCUSDT") if "BTCUSDT" in p.symbols else None
-    return beta_corr(p.close, p.close[row] if row is not None else np.full(p.shape[1], np.nan))
-
-
-def strength(p):
-    own = simple_return(p.close, 60)
-    row = p.symbols.index("BTCUSDT") if "BTCUSDT" in p.symbols else None
-    return relative_strength(own, own[row] if row is not None else np.nan, beta(p)[0])
-
-
-def shape_of(p, part):
-    return bar_shape(p.open, p.high, p.low, p.close)[part]
-
-
-SERIES = {
-    "rsi": lambda p: rsi(p.close),
-    "atr": lambda p: atr(p.high, p.low, p.close),
-    "atr_prev": lambda p: shifted(atr(p.high, p.low, p.close)),
-    "atr_frac": lambda p: atr(p.high, p.low, p.close) / p.close,
-    "adx": lambda p: adx(p.high, p.low, p.close)[0],
-    "plus_di": lambda p: adx(p.high, p.low, p.close)[1],
-    "minus_di": lambda p: adx(p.high, p.low, p.close)[2],
-    "true_range": lambda p: true_range(p.high, p.low, p.close),
-    "atr_percentile": lambda p: previous_rank(atr(p.high, p.low, p.close) / p.close),
-    "bullish_div": lambda p: divergence(p)[0],
-    "bearish_div": lambda p: divergence(p)[1],
-    "volume_z": lambda p: volume_z(p.quote_volume),
-    "relative_volume": lambda p: relative_volume(p.quote_volume),
-    "taker_imbalance": lambda p: taker_imbalance(p.volume, p.taker_buy_volume),
-    "taker_imbalance_z": lambda p: taker_imbalance_z(p.volume, p.taker_buy_volume),
-    "vwap": lambda p: vwap(p)[0],
-    "vwap_dev_frac": lambda p: vwap(p)[1],
-    "vwap_z": lambda p: vwap(p)[2],
-    "realized_vol": lambda p: realized_vol(p.close),
-    "vol_ratio": lambda p: vol_ratio(p.close),
-    "vol_ratio_p95": lambda p: previous_quantile(vol_ratio(p.close)),
-    "vol_ratio_prev": lambda p: shifted(vol_ratio(p.close)),
-    "slope_t": lambda p: ols_slope_t(p.close),
-    "beta_btc": lambda p: beta(p)[0],
-    "corr_btc": lambda p: beta(p)[1],
-    **{f"volatility.max_{n}bar_move": lambda p, n=n: max_move(p.high, p.low, n) for n in (5, 30, 60)},
-    **{f"volatility.max_{n}bar_return": lambda p, n=n: max_return(p.close, n) for n in (5, 30, 60)},
-    "range_high_20": lambda p: prior_range(p.high, p.low, 20)[0],
-    "range_low_20": lambda p: prior_range(p.high, p.low, 20)[1],
-    "range_high_60": lambda p: prior_range(p.high, p.low, 60)[0],
-    "range_low_60": lambda p: prior_range(p.high, p.low, 60)[1],
-    "prev_range_high_20": lambda p: shifted(prior_range(p.high, p.low, 20)[0]),
-    "prev_range_low_20": lambda p: shifted(prior_range(p.high, p.low, 20)[1]),
-    "prev_close": lambda p: shifted(p.close),
-    "band_frac_20": lambda p: band(p)[0] / p.close,
-    "band_position_20": lambda p: band(p)[1] / np.where(band(p)[0] > 0.0, band(p)[0], np.nan),
-    "body_frac": lambda p: shape_of(p, 0),
-    "upper_wick_frac": lambda p: shape_of(p, 1),
-    "lower_wick_frac": lambda p: shape_of(p, 2),
-    "pivot_high": lambda p: last_pivots(p.high, p.low)[0],
-    "pivot_low": lambda p: last_pivots(p.high, p.low)[1],
-    "efficiency_ratio": lambda p: efficiency_ratio(p.close),
-    "poc": lambda p: rolling_profile(p.high, p.low, p.volume)[0],
-    "vah": lambda p: rolling_profile(p.high, p.low, p.volume)[1],
-    "val": lambda p: rolling_profile(p.high, p.low, p.volume)[2],
-    "ema_dist_5m": lambda p: distance(p, 5),
-    "ema_dist_15m": lambda p: distance(p, 15),
-    "ema_dist_1h": lambda p: distance(p, 60),
-    "ema_dist_4h": lambda p: distance(p, 240),
-    "htf_alignment": lambda p: htf_alignment([distance(p, minutes) for minutes in (5, 15, 60, 240)]),
-    "return_15": lambda p: simple_return(p.close, 15),
-    "return_60": lambda p: simple_return(p.close, 60),
-    "relative_strength": strength,
-    "relative_strength_rank": lambda p: universe_rank(strength(p)),
-}
+SERIES = {name: functools.partial(column, name) for name in names()}
 BARE = {"open", "high", "low", "close", "volume", "quote_volume", "trade_count"}
 DAILY = {"prev_day_high", "prev_day_low", "prev_day_close", "daily_support", "daily_resistance"}
 ABOUT_DATA = {"ready_frac", "bars_age"}
@@ -137,7 +46,6 @@ PRICES = {
     *("atr", "atr_prev", "true_range", "vwap", "poc", "vah", "val", "pivot_high", "pivot_low", "prev_close"),
     *(f"{kind}range_{side}_{n}" for side in ("high", "low") for kind, n in (("", 20), ("", 60), ("prev_", 20))),
 }
-REMEMBERS_ALL = {name for name in SERIES if name.startswith("ema_dist")} | {"htf_alignment"}
 WILDER = {
     *("rsi", "atr", "atr_prev", "atr_frac", "adx", "plus_di", "minus_di", "atr_percentile"),
     *("bullish_div", "bearish_div"),

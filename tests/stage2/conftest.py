@@ -140,3 +140,12 @@ def columns(result) -> dict[str, np.ndarray]:
         elif isinstance(value, dict) and field.name != "tags":
             found |= {f"{field.name}.{name}": column for name, column in value.items()}
     return found
+
+
+def numbers(value) -> list:
+    """Every number inside of a view."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []

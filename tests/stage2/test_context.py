@@ -30,7 +30,6 @@ def test_room_is_told_in_atr_and_the_band_as_a_fraction_of_the_close() -> None:
         "room_down_atr": 2.0,
         "room_up_atr": 6.0,
         "band_frac": 0.04,
-        "band_position": 0.25,
         "location": 0.5,
     }
 

@@ -14,6 +14,8 @@ from aione.stage2.scenarios import SCENARIOS
 from config.settings import RECOMMENDATIONS
 from tests.properties.stories import LEAD, daily_of, market_of, panel_of
 
+from .conftest import numbers
+
 TICK = 2.0**-10
 
 
@@ -26,14 +28,6 @@ def views(settings):
         if step.at % 5 == 0:
             found += [(symbol, step.stage2.view(row, TICK)) for row, symbol in enumerate(panel.symbols)]
     return found
-
-
-def numbers(value):
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for item in value for number in numbers(item)]
-    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
 
 def test_every_number_is_one_of_the_view(views):

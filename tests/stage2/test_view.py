@@ -21,7 +21,7 @@ from aione.stage2.risk import RISK_CLASSES
 from aione.stage2.scenarios import SCENARIOS
 from config.settings import RECOMMENDATIONS, load_settings
 
-from .conftest import SYMBOLS, alerted, daily_panel, inputs, random_panel
+from .conftest import SYMBOLS, alerted, daily_panel, inputs, numbers, random_panel
 
 FIELDS = {
     "status",
@@ -49,14 +49,6 @@ def views():
         found += [result.view(row, TICK) for row in range(len(SYMBOLS))]
     assert {view["risk_parameters"] is None for view in found} == {True, False}
     return found
-
-
-def numbers(value):
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for item in value for number in numbers(item)]
-    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
 
 def test_the_view_has_the_payloads_fields_and_survives_json(views):
