@@ -29,6 +29,8 @@ from aione.venue.stream_wire import stream_kind
 from config.models import VenueParams
 from config.settings import load_settings
 
+from .reporting_parts import _hasty, desk  # noqa: F401  # fixtures
+
 SPEED = 40.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 HISTORY = 60

@@ -1,0 +1,3 @@
+"""What the tests of rest share."""
+
+TIME = "/fapi/v1/time"
