@@ -19,13 +19,6 @@ from aione.audit.jsonl import JsonlFile
 from aione.errors import InvalidInput
 
 
-@pytest.fixture
-def bus():
-    made = AuditBus()
-    yield made
-    made.close(2.0)
-
-
 def log(bus, number, **more):
     bus.log_metrics("stage1", "BTCUSDT", "1m", kind="metrics", burst=number, **more)
 

@@ -33,13 +33,6 @@ class Mute:
         raise ValueError("nothing to say")
 
 
-@pytest.fixture
-def bus():
-    made = AuditBus()
-    yield made
-    made.close(2.0)
-
-
 def log(bus, number, **more):
     bus.log_metrics("stage1", "BTCUSDT", "1m", number=number, **more)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from aione.panel import BarPanel, MarketSnapshot
 
 TRIGGERS = {
@@ -28,7 +30,9 @@ WORDS = {
 WORDS |= {there: here for here, there in WORDS.items()}
 
 
-def panel_in_mirror(panel: BarPanel, centre: float) -> BarPanel:
+def panel_in_mirror(panel: BarPanel, centre: float | np.ndarray) -> BarPanel:
+    """The panel with prices turned about ``centre`` (one, or one a symbol) and takers on the other side."""
+    centre = np.reshape(centre, (-1, 1))
     return replace(
         panel,
         open=2 * centre - panel.open,

@@ -98,19 +98,6 @@ def alerted(stage1: Stage1Result) -> Stage1Result:
     return replace(stage1, alert=np.ones(len(stage1.symbols), dtype=np.bool_))
 
 
-def mirrored_panel(panel: BarPanel, centre) -> BarPanel:
-    """The panel with prices turned about ``centre`` (one, or one a symbol) and takers on the other side."""
-    centre = np.reshape(centre, (-1, 1))
-    return replace(
-        panel,
-        open=2 * centre - panel.open,
-        close=2 * centre - panel.close,
-        high=2 * centre - panel.low,
-        low=2 * centre - panel.high,
-        taker_buy_volume=panel.volume - panel.taker_buy_volume,
-    )
-
-
 def mirrored_readings(readings: Readings, centre) -> Readings:
     """What the readings would be in the mirror: prices turned, signed ones negated, pairs swapped, the rest alike."""
     old = readings.values

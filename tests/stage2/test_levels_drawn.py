@@ -17,8 +17,9 @@ from aione.stage2.level_kinds import (
 )
 from aione.stage2.level_visits import visits
 from aione.stage2.levels import price_levels
+from tests.properties.mirror import panel_in_mirror
 
-from .conftest import END_MS, SYMBOLS, daily_panel, mirrored_panel, random_panel
+from .conftest import END_MS, SYMBOLS, daily_panel, random_panel
 from .levelling import PARAMS, atr_of, drawn, joined
 
 UNKNOWN = np.full(len(SYMBOLS), np.nan)
@@ -161,7 +162,7 @@ def test_no_two_levels_stand_within_the_merging_distance():
 def test_mirrored_prices_give_mirrored_levels(seed):
     panel, daily, centre = random_panel(seed), daily_panel(seed + 9), 300.0
     one = price_levels(panel, daily, atr_of(panel), NO, NO, PARAMS)
-    other = price_levels(mirrored_panel(panel, centre), mirrored_panel(daily, centre), atr_of(panel), NO, NO, PARAMS)
+    other = price_levels(panel_in_mirror(panel, centre), panel_in_mirror(daily, centre), atr_of(panel), NO, NO, PARAMS)
     for name in ("support", "major_support"):
         opposite = getattr(other, name.replace("support", "resistance"))
         np.testing.assert_allclose(getattr(one, name), 2 * centre - opposite, rtol=1e-12)

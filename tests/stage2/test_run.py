@@ -11,6 +11,7 @@ from aione.errors import InvalidInput
 from aione.stage2 import ANOMALIES, FACTORS, SCENARIOS, run_stage2
 from aione.stage2.result import STATUSES
 from config.settings import RECOMMENDATIONS, load_settings
+from tests.properties.mirror import panel_in_mirror
 
 from .conftest import (
     SYMBOLS,
@@ -18,7 +19,6 @@ from .conftest import (
     columns,
     daily_panel,
     inputs,
-    mirrored_panel,
     mirrored_readings,
     random_panel,
 )
@@ -88,7 +88,7 @@ def test_mirrored_prices_flip_long_and_short(settings, seed):
     centre = np.round(readings["close"] / tick) * tick
     turned = mirrored_readings(readings, centre)
     one = run_stage2(panel, daily, readings, market, stage1, settings)
-    other = run_stage2(mirrored_panel(panel, centre), mirrored_panel(daily, centre), turned, market, stage1, settings)
+    other = run_stage2(panel_in_mirror(panel, centre), panel_in_mirror(daily, centre), turned, market, stage1, settings)
     np.testing.assert_allclose(other.direction, -one.direction, atol=1e-9)
     np.testing.assert_array_equal(other.side, -one.side)
     np.testing.assert_array_equal(other.plan_side, -one.plan_side)
