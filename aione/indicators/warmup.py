@@ -95,7 +95,4 @@ _BARE: Final = (
 )
 _OF_DAYS: Final = ("prev_day_high", "prev_day_low", "prev_day_close", "daily_support", "daily_resistance")
 
-REQUIRED_BARS: Final = required_bars(IndicatorParams())
-"""Of the default periods, with daily bars."""
-
-__all__ = ["AGREES_WITHIN", "FORGOTTEN", "REQUIRED_BARS", "required_bars"]
+__all__ = ["AGREES_WITHIN", "FORGOTTEN", "required_bars"]

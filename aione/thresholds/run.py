@@ -51,8 +51,6 @@ class RuleOutcome:
         A line for each threshold that a factor would have driven out of its bounds.
     stats : tuple of dict
         ``rule, source, evaluations, matched, applied, blocked, priority, last_ms`` of every rule.
-    active : tuple of str
-        Rules that were applied on this bar.
     """
 
     stage1: DenseLayer
@@ -63,7 +61,6 @@ class RuleOutcome:
     changes: tuple[dict[str, Any], ...]
     clamped: tuple[str, ...]
     stats: tuple[dict[str, Any], ...]
-    active: tuple[str, ...]
 
     @property
     def stage3_by(self) -> dict[str, tuple[str, ...]]:
@@ -135,7 +132,6 @@ def apply_rules(
         changes=tuple(_changes(symbols, told, bases)),
         clamped=tuple(clamped),
         stats=tuple(_stats(book, state)),
-        active=tuple(key for key, memory in state.rules.items() if memory.last_ms == readings.open_time_ms),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +22,6 @@ from aione.evaluate.history import (
 from aione.stage2.recommend import GATES
 from aione.stage2.scenarios import SCENARIOS
 from aione.ui.figure import new_figure, save_figure
-
-PLOTS: Final = ("triggers.png", "scenarios.png", "alerts.png", "holds.png")
 
 
 def write_report(history: History, folder: Path, title: str, notes: Sequence[str] = ()) -> Path:
@@ -259,7 +257,6 @@ def plot_holds(history: History, path: Path) -> None:
 
 
 __all__ = [
-    "PLOTS",
     "as_markdown",
     "plot_alerts",
     "plot_holds",
