@@ -261,7 +261,7 @@ def test_an_interrupt_leaves_nothing_behind(home):
     running = Running(home)
     try:
         running.addresses()
-        assert len(parts_of(home)) >= 5
+        wait_for(lambda: len(parts_of(home)) >= 5, 10, lambda: f"parts: {parts_of(home)}", running.process)
         os.kill(running.process.pid, signal.SIGINT)
         running.process.wait(timeout=60)
         assert parts_of(home) == []
