@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -41,8 +41,21 @@ WAIT_SLACK_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """How many missing bars of a symbol were filled, and the open times of the first and the last of them."""
+
+    bars: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class HealReport:
-    """What a check found and did, in bars; ``behind`` names the symbols that still lack something old."""
+    """What a check found and did, in bars; ``behind`` names the symbols that still lack something old.
+
+    ``gaps`` are the missing bars that were filled, by symbol, of symbols that had been checked before: what a symbol
+    lacks when it comes is no gap.
+    """
 
     missing: int = 0
     filled: int = 0
@@ -50,6 +63,7 @@ class HealReport:
     confirmed: int = 0
     corrected: int = 0
     behind: tuple[str, ...] = ()
+    gaps: Mapping[str, Gap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ class Healer:
         self._complete_ms: dict[str, int] = {}
         self._full_check_ms = 0
         self._vain: dict[str, _Vain] = {}
+        self._checked: set[str] = set()
 
     async def heal(self, symbols: Sequence[str], now_ms: int) -> HealReport:
         """Check and fill these symbols up to the last bar that is closed for certain at ``now_ms``.
@@ -114,6 +129,8 @@ class Healer:
             for symbol in wanted:
                 if symbol not in report.failed:
                     self._conclude(symbol, asked[symbol], after[symbol][0], end_ms, now_ms)
+        gaps = filled_gaps({symbol: before[symbol] for symbol in wanted if symbol in self._checked}, after)
+        self._checked.update(symbols)
         missing, unconfirmed = _count(before)
         left_missing, left_unconfirmed = _count(after)
         old_ms = now_ms - BEHIND_MS - MINUTE_MS
@@ -124,6 +141,7 @@ class Healer:
             unconfirmed - left_unconfirmed,
             corrected,
             tuple(symbol for symbol, (open_ms, _) in after.items() if open_ms.size and open_ms[0] <= old_ms),
+            gaps,
         )
 
     def _to_ask(self, symbol: str, open_ms: I8, now_ms: int) -> I8:
@@ -152,6 +170,7 @@ class Healer:
         for symbol in symbols:
             self._complete_ms.pop(symbol, None)
             self._vain.pop(symbol, None)
+            self._checked.discard(symbol)
 
     async def _open(self, symbols: Sequence[str], end_ms: int) -> dict[str, tuple[I8, B1]]:
         """Return, by symbol in order, the open times of bars that are missing or provisional, and which are missing."""
@@ -200,10 +219,31 @@ def ranges_of(open_times_ms: I8) -> list[tuple[int, int]]:
     return [(int(run[0]), int(run[-1])) for run in runs if run.size]
 
 
+def filled_gaps(before: Mapping[str, tuple[I8, B1]], after: Mapping[str, tuple[I8, B1]]) -> dict[str, Gap]:
+    """Return what was missing before and is not after, by symbol; both as `open_times` gives them."""
+    gaps = {}
+    for symbol, (open_ms, is_missing) in before.items():
+        left_ms, is_left = after[symbol]
+        filled_ms = np.setdiff1d(open_ms[is_missing], left_ms[is_left], assume_unique=True)
+        if filled_ms.size:
+            gaps[symbol] = Gap(int(filled_ms.size), int(filled_ms[0]), int(filled_ms[-1]))
+    return gaps
+
+
 def _count(found: Mapping[str, tuple[I8, B1]]) -> tuple[int, int]:
     """Return how many bars are missing and how many are provisional."""
     missing = sum(int(is_missing.sum()) for _, is_missing in found.values())
     return missing, sum(open_ms.size for open_ms, _ in found.values()) - missing
 
 
-__all__ = ["BEHIND_MS", "FULL_CHECK_EVERY_S", "RECENT_BARS", "HealReport", "Healer", "open_times", "ranges_of"]
+__all__ = [
+    "BEHIND_MS",
+    "FULL_CHECK_EVERY_S",
+    "RECENT_BARS",
+    "Gap",
+    "HealReport",
+    "Healer",
+    "filled_gaps",
+    "open_times",
+    "ranges_of",
+]

@@ -15,6 +15,7 @@ from aione.store.tiers import TieredRings
 from aione.store.unified import tier_ages_s
 from aione.stream.bars import BarFeed
 from aione.stream.book import BookBoard
+from aione.stream.event_desk import EventDesk
 from aione.stream.fleet import Fleet
 from aione.stream.healing import HealReport
 from aione.stream.incidents import GRACE_S, Incident, IncidentBook
@@ -52,6 +53,7 @@ class Reporter:
         feed: BarFeed,
         board: BookBoard,
         archivers: Sequence[Archiver] = (),
+        events: EventDesk | None = None,
     ) -> None:
         self.fleet: Fleet | None = None
         self.wanted = Wanted()
@@ -64,6 +66,7 @@ class Reporter:
         self._feed = feed
         self._board = board
         self._archivers = archivers
+        self._events = events
         self._worker = worker_id(shard)
         self._started_ms = wall_ms()
         self._incidents = IncidentBook()
@@ -83,6 +86,8 @@ class Reporter:
         for cause, bars in (("missing", report.filled), ("unconfirmed", report.confirmed)):
             if bars > 0:
                 self._metrics.add("aione_gaps_healed_total", bars, cause=cause)
+        if self._events is not None:
+            self._events.healed(report.gaps)
 
     def overdue(self, symbols: tuple[str, ...]) -> None:
         """Take the symbols whose bars are due and are not there, whether the healer can work or not."""
@@ -116,6 +121,8 @@ class Reporter:
             _log(incident)
             # as it is now: it may have changed, or ended, by the time that somebody listens
             self._untold.append(replace(incident, names=dict(incident.names)))
+            if self._events is not None:
+                self._events.incident(incident)
             if incident.ended_ms is None:
                 self._metrics.add("aione_incidents_total", kind=incident.kind)
         opened = {incident.kind for incident in self._incidents.open()}

@@ -31,6 +31,7 @@ from aione.stream.bars import FINALITY_AT, BarFeed, records
 from aione.stream.behind import BehindWatch
 from aione.stream.book import BookBoard
 from aione.stream.errand import Errand
+from aione.stream.event_desk import EventDesk
 from aione.stream.fleet import Fleet, OpenSocket
 from aione.stream.following import Following
 from aione.stream.healing import Healer
@@ -92,6 +93,8 @@ class StreamWorker:
         Makes what drives a connection; the network's by default.
     errands : collection of Errand, optional
         What else is to be done now and then.
+    events : EventDesk, optional
+        Takes what Prefect is told of; nobody is told without one.
     serves_metrics : bool
         Whether ``METRICS_PORT`` serves the metrics while the worker runs.
 
@@ -112,6 +115,7 @@ class StreamWorker:
         shard: Shard = Shard(),  # noqa: B008  # immutable
         open_socket: OpenSocket = SessionSocket,
         errands: Collection[Errand] = (),
+        events: EventDesk | None = None,
         serves_metrics: bool = True,
     ) -> None:
         kinds = [*STREAM_KINDS, *(["depth"] if settings.VENUE.depth_stream else [])]
@@ -125,6 +129,7 @@ class StreamWorker:
         self._metrics = metrics
         self._open_socket = open_socket
         self._errands = errands
+        self._events = events
         self._serves_metrics = serves_metrics
         self._feed = BarFeed(now_ms=self._now_ms)
         self._board = BookBoard(now_ms=self._now_ms)
@@ -133,7 +138,7 @@ class StreamWorker:
         self._healer = Healer(rest, rings, settings)
         self._verifier = Verifier(rest, rings, settings)
         archivers = [errand for errand in errands if isinstance(errand, Archiver)]
-        self._reporter = Reporter(outlet, rings, rest, metrics, shard, self._feed, self._board, archivers)
+        self._reporter = Reporter(outlet, rings, rest, metrics, shard, self._feed, self._board, archivers, events)
         self._fleet: Fleet | None = None
         self._bars_ready = asyncio.Event()
         self._heal_now = asyncio.Event()
@@ -309,8 +314,12 @@ class StreamWorker:
 
     @contextmanager
     def _endpoint(self) -> Iterator[None]:
-        served = Endpoint(self._metrics, self._settings.METRICS_PORT) if self._serves_metrics else nullcontext()
-        with served as endpoint:
+        settings = self._settings
+        with (
+            Endpoint(self._metrics, settings.METRICS_PORT, settings.METRICS_HOST)
+            if self._serves_metrics
+            else nullcontext()
+        ) as endpoint:
             self._reporter.metrics_port = 0 if endpoint is None else endpoint.port
             yield
 
@@ -324,6 +333,9 @@ class StreamWorker:
                     self._feed.written(rows)
                 await self._rings.replay()
                 await self._reporter.say("stopped")
+        task = asyncio.current_task()
+        if self._events is not None and task is not None and task.cancelling():  # told to end, and not by a mistake
+            self._events.stopped()
         for errand in self._errands:
             with suppress(TimeoutError, *SURVIVED):
                 async with asyncio.timeout(FAREWELL_WITHIN_S):
