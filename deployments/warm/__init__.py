@@ -1,0 +1,1 @@
+"""Flow runs that begin at once: forked off a process in which everything is imported already."""
