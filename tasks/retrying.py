@@ -28,4 +28,7 @@ RETRIED: Final[dict[str, Any]] = {
 }
 """Options of a task that talks to the exchange and has time."""
 
-__all__ = ["RETRIED", "worth_a_retry"]
+RETRIED_AT_ONCE: Final[dict[str, Any]] = {**RETRIED, "retries": 2, "retry_delay_seconds": [1, 3]}
+"""Options of a task of the minute, which has little time."""
+
+__all__ = ["RETRIED", "RETRIED_AT_ONCE", "worth_a_retry"]

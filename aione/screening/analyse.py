@@ -38,13 +38,13 @@ def find_triggers(loaded: Loaded, settings: Settings) -> Found:
     """Compute every indicator of the last bar, then every trigger and the ALERT logic.
 
     A symbol is ready when ``DEFAULT_LOOKBACK`` bars are there, so one that was listed yesterday can be scored; what
-    needs more bars than it has is unknown. One with a hole in its history is not ready at all: it waits until the bars
-    are there.
+    needs more bars than it has is unknown. One with a hole in its history, or in quarantine, is not ready at all: it
+    waits until the bars are there, and right.
     """
     started = time.perf_counter()
     computed = compute_readings(loaded.panel, settings.STAGE1_MONITOR_PARAMS.indicators, loaded.daily)
     ready_frac = loaded.panel.valid[:, -settings.DEFAULT_LOOKBACK :].mean(axis=1)
-    ready_frac = np.where(loaded.holes > 0, 0.0, ready_frac)
+    ready_frac = np.where(loaded.waits, 0.0, ready_frac)
     readings = replace(computed, values={**computed.values, "ready_frac": ready_frac})
     state, _ = read_rule_state(loaded.rule_state)
     rules = apply_rules(loaded.rules, readings, loaded.market, settings, state)

@@ -8,6 +8,7 @@ from typing import Any
 
 from aione.prices import format_price, get_tick_size
 from aione.publish.payload import Asset, asset_of
+from aione.quality import Quarantined
 from aione.screening.analyse import Found, Scored
 from aione.screening.columns import AGES, SOURCES, Columns, rounded_why
 from aione.screening.load import Loaded
@@ -77,18 +78,27 @@ def _analysed(
         "bar_source": SOURCES.get(columns.source[row]),
         "data_age_ms": int(ages["bar_ms"]) if isfinite(ages["bar_ms"]) else None,
     }
+    if symbol in loaded.quarantine:
+        parts["quarantine"] = _quarantine_view(loaded.quarantine[symbol])
     if is_scored:
         parts |= {"signal": stage2.signal(row), **stage2.view(row, tick_size)}
     return parts
 
 
 def _state(row: int, symbol: str, columns: Columns, loaded: Loaded) -> str:
-    """Return the key of ``ASSET_STATE``: data first, then the alert."""
+    """Return the key of ``ASSET_STATE``: data first, whether it is to be trusted next, then the alert."""
     if symbol in loaded.missing or not columns.has_any_bar[row]:
         return "NO_DATA"
+    if symbol in loaded.quarantine:
+        return "ERROR"
     if not columns.scored[row]:
         return "SYNCING"
     return "ALERT" if columns.alert[row] else "NORMAL"
+
+
+def _quarantine_view(entry: Quarantined) -> dict[str, Any]:
+    names = ("rule", "value", "bound", "bar_ms", "since_ms", "by")
+    return {"detail": entry.detail, **{name: getattr(entry, name) for name in names}}
 
 
 def _trade_view(trade: Trade, price: float | None) -> dict[str, Any]:

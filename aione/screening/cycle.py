@@ -21,6 +21,7 @@ from aione.stage3.step import step_trades
 from config.settings import RECOMMENDATIONS
 
 APPEND_ATTEMPTS: Final = 3
+SCREENING: Final = "screening"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,22 @@ class Cycle:
 
     Attributes
     ----------
-    scheduled_ms, published_ms : int
-        When it was to start and when its snapshot was there, by this machine's clock.
-    new_signals : tuple of (subject, body)
-        What a person is told of: alerts with a plan that were not announced before.
+    scheduled_ms, started_ms, published_ms : int
+        When it was to start, when it did and when its snapshot was there, by this machine's clock.
+    late_ms : int
+        From the minute's end, by the exchange's clock, to the published snapshot.
+    missed : int
+        Minutes before this one that no cycle was published for.
+    rows : tuple of mappings
+        What was found for each symbol of the universe, for a person.
     """
 
     bar_time_ms: int
     scheduled_ms: int
+    started_ms: int
     published_ms: int
+    late_ms: int
+    missed: int
     seq: int
     universe: int
     screened: int
@@ -48,8 +56,7 @@ class Cycle:
     provisional_bars: int
     syncing: int
     warnings: tuple[str, ...]
-    assets: tuple[Asset, ...]
-    new_signals: tuple[tuple[str, str], ...]
+    rows: tuple[dict[str, Any], ...]
 
     @property
     def bar_time(self) -> str:
@@ -62,6 +69,9 @@ class Cycle:
             "bar_time": self.bar_time,
             "scheduled_ms": self.scheduled_ms,
             "seconds": round((self.published_ms - self.scheduled_ms) / 1000, 3),
+            "drift_s": round((self.started_ms - self.scheduled_ms) / 1000, 3),
+            "late_s": self.late_ms / 1000,
+            "missed": self.missed,
             "seq": self.seq,
             "symbols": self.screened,
             "universe": self.universe,
@@ -74,26 +84,37 @@ class Cycle:
             "warnings": list(self.warnings),
         }
         if symbols:
-            facts["found"] = [_row(asset) for asset in self.assets if asset.symbol in set(symbols)]
+            facts["found"] = [row for row in self.rows if row["symbol"] in set(symbols)]
         return facts
 
     def alert_table(self) -> list[dict[str, Any]]:
         """Return the alerted symbols as rows for a person, the most confident first."""
-        alerted = [asset for asset in self.assets if asset.state == "alert"]
-        return [_row(asset) for asset in sorted(alerted, key=lambda asset: -_confidence(asset))]
+        alerted = [row for row in self.rows if row["state"] == "alert"]
+        return sorted(alerted, key=lambda row: -(row["confidence"] or 0.0))
 
 
-async def skip_reason(runtime: Runtime, bar_time_ms: int) -> str | None:
-    """Return why this minute needs no cycle: it was published already, or there is nothing to screen yet."""
+async def skip_reason(runtime: Runtime, bar_time_ms: int, *, is_forced: bool = False) -> str | None:
+    """Return why this minute needs no cycle: it was published already, or there is nothing to screen yet.
+
+    With ``is_forced`` the last published minute may be analysed again; an older one never is, for it would take the
+    place of a newer one.
+    """
     last = await runtime.cycles.last_bar_ms()
-    if last is not None and last >= bar_time_ms:
+    if last is not None and (last > bar_time_ms or (last == bar_time_ms and not is_forced)):
         return f"the bar of {datetime.fromtimestamp(bar_time_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC is published already"
     if await runtime.states.load_prefilter() is None:
         return "there is no screened universe yet; the preload and prefilter flows make it"
     return None
 
 
-async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) -> int:
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What Stage3 did in a minute."""
+
+    events: int
+
+
+async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) -> Traded:
     """Lead the open trades through the new bars, open new ones, store the events; return how many there were.
 
     Trades are led every ``TRADE_REFRESH_INTERVAL`` seconds, through every bar since the last time.
@@ -105,7 +126,7 @@ async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) 
     """
     every = max(1, round(runtime.settings.TRADE_REFRESH_INTERVAL * 1000 / MINUTE_MS))
     if (loaded.bar_time_ms // MINUTE_MS) % every:
-        return 0
+        return Traded(0)
     book = loaded.book
     for _ in range(APPEND_ATTEMPTS):
         events = step_trades(
@@ -120,17 +141,24 @@ async def trade(runtime: Runtime, loaded: Loaded, found: Found, scored: Scored) 
             gone=loaded.gone,
             multipliers=found.rules.stage3,
             asked_by=found.rules.stage3_by,
-            paused=[symbol for symbol, holes in zip(loaded.panel.symbols, loaded.holes, strict=True) if holes],
+            paused=[symbol for symbol, waits in zip(loaded.panel.symbols, loaded.waits, strict=True) if waits],
         )
         if await runtime.trades.append(events) == len(events):
             log_trades(runtime, events, book)
-            return len(events)
+            return Traded(len(events))
         book = await runtime.trades.load()
     raise AioneError(f"trade events were refused {APPEND_ATTEMPTS} times: another writer changes the same trades")
 
 
 async def publish_cycle(
-    runtime: Runtime, loaded: Loaded, found: Found, scored: Scored, *, scheduled_ms: int, source: str = "screening"
+    runtime: Runtime,
+    loaded: Loaded,
+    found: Found,
+    scored: Scored,
+    *,
+    scheduled_ms: int,
+    started_ms: int | None = None,
+    source: str = SCREENING,
 ) -> Cycle:
     """Publish every asset, keep the monitor's states and record the cycle.
 
@@ -148,6 +176,7 @@ async def publish_cycle(
         missing_bars=len(loaded.missing),
         provisional_bars=len(loaded.provisional),
         syncing=int((loaded.holes > 0).sum()),
+        quarantined=len(loaded.quarantine),
         cycle=loaded.bar_time_ms // MINUTE_MS,
     )
     published = await runtime.publisher.publish(
@@ -166,11 +195,13 @@ async def publish_cycle(
     await runtime.states.save_monitor_states(found.stage1.states)
     await log_cycle(runtime, found, scored)
     await _keep_alerted(runtime, found)
-    announced = {symbol for symbol, is_new in zip(found.stage1.symbols, found.stage1.announced, strict=True) if is_new}
     cycle = Cycle(
         bar_time_ms=loaded.bar_time_ms,
         scheduled_ms=scheduled_ms,
+        started_ms=scheduled_ms if started_ms is None else started_ms,
         published_ms=local_ms(),
+        late_ms=runtime.now_ms() - loaded.bar_time_ms - MINUTE_MS,
+        missed=await _missed(runtime, loaded.bar_time_ms),
         seq=published.seq,
         universe=counters.universe,
         screened=counters.screened,
@@ -181,11 +212,15 @@ async def publish_cycle(
         provisional_bars=counters.provisional_bars,
         syncing=counters.syncing,
         warnings=loaded.warnings,
-        assets=tuple(assets),
-        new_signals=tuple(_signal(asset) for asset in assets if asset.symbol in announced and asset.signal != "NONE"),
+        rows=tuple(map(_row, assets)),
     )
-    await _record(runtime, cycle, found, scored)
+    await _record(runtime, cycle, found, scored, is_scheduled=source == SCREENING)
     return cycle
+
+
+async def _missed(runtime: Runtime, bar_time_ms: int) -> int:
+    last = await runtime.cycles.last_bar_ms()
+    return 0 if last is None else max(0, (bar_time_ms - last) // MINUTE_MS - 1)
 
 
 async def _keep_alerted(runtime: Runtime, found: Found) -> None:
@@ -195,12 +230,18 @@ async def _keep_alerted(runtime: Runtime, found: Found) -> None:
     await runtime.states.add_fast_symbols(alerted, until_ms)
 
 
-async def _record(runtime: Runtime, cycle: Cycle, found: Found, scored: Scored) -> None:
-    held = Counter(str(asset.recommendation) for asset in cycle.assets)
+async def _record(runtime: Runtime, cycle: Cycle, found: Found, scored: Scored, *, is_scheduled: bool) -> None:
+    held = Counter(str(row["recommendation"]) for row in cycle.rows)
     await runtime.cycles.append(cycle.bar_time_ms, cycle.summary())
+    cadence = [
+        Sample("aione_cycle_late_seconds", cycle.late_ms / 1000),
+        Sample("aione_cycle_drift_seconds", (cycle.started_ms - cycle.scheduled_ms) / 1000),
+        Sample("aione_minutes_missed_total", cycle.missed),
+    ]
     await push(
         runtime.redis,
         [
+            *(cadence if is_scheduled else ()),
             Sample("stage1_cycle_seconds", found.seconds),
             Sample("stage2_cycle_seconds", scored.seconds),
             Sample("aione_cycles_total", labels={"outcome": "completed"}),
@@ -215,14 +256,6 @@ async def _record(runtime: Runtime, cycle: Cycle, found: Found, scored: Scored) 
             *(Sample("aione_recommendations", held[name], {"recommendation": name}) for name in RECOMMENDATIONS),
         ],
     )
-
-
-def _signal(asset: Asset) -> tuple[str, str]:
-    plan = asset.risk_parameters
-    subject = f"{asset.symbol} {asset.signal} {asset.recommendation}"
-    if plan is None:
-        return subject, asset.narrative.en if asset.narrative else ""
-    return subject, f"{asset.narrative.en if asset.narrative else ''}\nentry {plan.entry} SL {plan.sl} TP {plan.tp}"
 
 
 def _row(asset: Asset) -> dict[str, Any]:
@@ -242,9 +275,4 @@ def _row(asset: Asset) -> dict[str, Any]:
     }
 
 
-def _confidence(asset: Asset) -> float:
-    metrics = asset.confidence_metrics
-    return metrics.raw if metrics and metrics.raw is not None else 0.0
-
-
-__all__ = ["Cycle", "publish_cycle", "skip_reason", "trade"]
+__all__ = ["Cycle", "Traded", "publish_cycle", "skip_reason", "trade"]

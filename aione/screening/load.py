@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import orjson
 
 from aione.errors import InsufficientData, InvalidInput, VenueError
-from aione.panel import DAY_MS, I8, MINUTE_MS, BarPanel, Finality, MarketSnapshot
+from aione.panel import B1, DAY_MS, I8, MINUTE_MS, BarPanel, Finality, MarketSnapshot
 from aione.prefilter import PrefilterResult
+from aione.quality import Quarantined
 from aione.screening.context import market_snapshot
+from aione.screening.quarantine import guard_cycle
 from aione.screening.runtime import Runtime, local_ms
 from aione.stage1.monitor import MonitorState
 from aione.stage3.book import TradeBook
@@ -61,6 +64,8 @@ class Loaded:
         The threshold rules in force.
     rule_state : bytes, optional
         JSON of what they remember; None before the first minute.
+    quarantine : mapping symbol -> Quarantined
+        Symbols of the panel whose data is not to be trusted. None of them is scored.
     """
 
     bar_time_ms: int
@@ -81,6 +86,19 @@ class Loaded:
     gone: Mapping[str, float]
     rules: RuleBook = NO_RULES
     rule_state: bytes | None = None
+    quarantine: Mapping[str, Quarantined] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> B1:
+        """Return which symbols are not to be scored or traded in this minute, ``(S,)``: holes, or quarantine."""
+        is_out = np.array([symbol in self.quarantine for symbol in self.panel.symbols], dtype=np.bool_)
+        waits: B1 = (self.holes > 0) | is_out
+        return waits
+
+    @property
+    def is_last_final(self) -> B1:
+        """Return which symbols' bar of the minute is there and final, ``(S,)``."""
+        return self.panel.valid[:, -1] & (self.finality >= Finality.STREAM_CLOSED)
 
     @property
     def provisional(self) -> list[str]:
@@ -128,6 +146,7 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
     yesterday_ms = bar_time_ms // DAY_MS * DAY_MS - DAY_MS
     daily = await runtime.daily_rings.load(symbols, yesterday_ms, settings.PRELOAD_DAILY_DAYS)
     now_ms = runtime.now_ms()
+    quarantine = await guard_cycle(runtime, view, infos, now_ms)
     loaded = Loaded(
         bar_time_ms=bar_time_ms,
         now_ms=now_ms,
@@ -147,6 +166,7 @@ async def load_cycle(runtime: Runtime, bar_time_ms: int, extra: Sequence[str] = 
         gone=await _last_prices(runtime, book, infos, bar_time_ms),
         rules=rules,
         rule_state=rule_state,
+        quarantine=quarantine,
     )
     return replace(loaded, warnings=(*await _incidents(runtime), *warnings, *_doubts(loaded)))
 
@@ -195,10 +215,14 @@ async def _last_prices(
 
 
 def _doubts(loaded: Loaded) -> list[str]:
-    """Return what a reader must know of the bars: which are not final, and which symbols lack some."""
+    """Return what a reader must know of the bars: which are not final, which symbols lack some, or have wrong ones."""
     syncing = [symbol for symbol, holes in zip(loaded.panel.symbols, loaded.holes, strict=True) if holes]
     doubts = []
-    for what, symbols in (("run on a bar that is not final", loaded.provisional), ("lack bars and wait", syncing)):
+    for what, symbols in (
+        ("run on a bar that is not final", loaded.provisional),
+        ("lack bars and wait", syncing),
+        ("are in quarantine", list(loaded.quarantine)),
+    ):
         if symbols:
             more = f" and {len(symbols) - NAMES_TOLD} more" if len(symbols) > NAMES_TOLD else ""
             names = ", ".join(symbols[:NAMES_TOLD])

@@ -26,6 +26,7 @@ from aione.screening.interest import seed_open_interest
 from aione.screening.runtime import Runtime
 from aione.venue.universe import Universe, select_universe
 from aione.venue.wire import BookTicker, Depth, PremiumIndex, number
+from config.models import SymbolInfo
 
 DEPTH_WINDOW_FRAC = 0.005
 DEPTH_LIMIT = 50
@@ -43,8 +44,10 @@ class Candidates:
     seconds: float
 
 
-async def find_candidates(runtime: Runtime) -> Candidates:
+async def find_candidates(runtime: Runtime, contracts: Sequence[SymbolInfo] | None = None) -> Candidates:
     """Do steps 1 and 2 of the module and save the universe.
+
+    ``contracts`` are the exchange's, as `list_contracts` has just returned them; without them they are asked for.
 
     Raises
     ------
@@ -52,17 +55,25 @@ async def find_candidates(runtime: Runtime) -> Candidates:
         The exchange does not serve us; the last good universe stays, marked as stale.
     """
     try:
-        return await _find_candidates(runtime)
+        return await _find_candidates(runtime, await runtime.rest.exchange_info() if contracts is None else contracts)
     except VenueError as error:
         await runtime.states.mark_universe_stale(str(error), runtime.now_ms())
         raise
 
 
-async def _find_candidates(runtime: Runtime) -> Candidates:
+async def list_contracts(runtime: Runtime) -> list[SymbolInfo]:
+    """Return every contract of the exchange; errors as `find_candidates`."""
+    try:
+        return await runtime.rest.exchange_info()
+    except VenueError as error:
+        await runtime.states.mark_universe_stale(str(error), runtime.now_ms())
+        raise
+
+
+async def _find_candidates(runtime: Runtime, infos: Sequence[SymbolInfo]) -> Candidates:
     started = time.perf_counter()
     rest, states = runtime.rest, runtime.states
     now_ms = runtime.now_ms()
-    infos = await rest.exchange_info()
     universe = select_universe(infos, now_ms, runtime.settings)
     universe = await states.save_universe(universe)
     tickers, books, premiums = await asyncio.gather(rest.tickers_24h(), rest.book_tickers(), rest.premium_index())
@@ -178,4 +189,4 @@ def depth_within(book: Depth, window_frac: float) -> DepthSides:
     )
 
 
-__all__ = ["Candidates", "DepthSides", "depth_within", "find_candidates", "screen_candidates"]
+__all__ = ["Candidates", "DepthSides", "depth_within", "find_candidates", "list_contracts", "screen_candidates"]

@@ -5,7 +5,7 @@ import pytest
 
 from aione.errors import InvalidInput
 from aione.store import keys
-from aione.store.incident_log import AT_ONCE, TOLD_BACK_MS, IncidentLog
+from aione.store.incident_log import IncidentLog
 
 NOW = 1_790_000_000_000
 
@@ -28,34 +28,6 @@ async def test_open_incidents_are_those_of_workers_that_speak_the_oldest_first(r
     await redis.zadd(keys.stream_workers(), {"1of1@host:7": NOW, "2of2@host:8": NOW - 61_000})
     found = await IncidentLog(redis).open(NOW - 60_000)
     assert [one["kind"] for one in found] == ["clock_skew", "venue_hold"]
-
-
-async def test_each_incident_is_told_once_in_order_and_again_after_a_crash_before_it_was_remembered(redis):
-    log = IncidentLog(redis)
-    assert await log.untold() == ("", [])
-    await journal(redis, incident("a"), incident("b"))
-    place, found = await log.untold()
-    assert [one["kind"] for one in found] == ["a", "b"]
-    assert (await log.untold())[1] == found, "nobody has said that it was told"
-    await log.told(place)
-    assert await log.untold() == ("", [])
-    await journal(redis, incident("a", ended_ms=NOW + 5))
-    assert [one["ended_ms"] for one in (await log.untold())[1]] == [NOW + 5]
-
-
-async def test_a_first_start_does_not_tell_of_old_times(redis):
-    now_s, _ = await redis.time()
-    await journal(redis, incident("old"), place=f"{1000 * now_s - TOLD_BACK_MS - 1000}-0")
-    await journal(redis, incident("new"))
-    assert [one["kind"] for one in (await IncidentLog(redis).untold())[1]] == ["new"]
-
-
-async def test_many_are_told_in_portions(redis):
-    log = IncidentLog(redis)
-    await journal(redis, *(incident(str(n)) for n in range(AT_ONCE + 3)))
-    place, first = await log.untold()
-    await log.told(place)
-    assert [one["kind"] for one in first + (await log.untold())[1]] == [str(n) for n in range(AT_ONCE + 3)]
 
 
 async def test_what_is_no_incident_is_named_with_its_key(redis):
