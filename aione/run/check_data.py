@@ -1,4 +1,4 @@
-"""The checks of ``aione doctor`` that look at the data: streams, bars, universe, archive, cycles, incidents."""
+"""The checks of ``aione doctor`` that look at the data, from streams to incidents."""
 
 from __future__ import annotations
 
@@ -102,6 +102,19 @@ class DataChecks(ServiceChecks):
         if age_s > OVERDUE * self._settings.PREFILTER_INTERVAL_SEC:
             return [Finding("universe", Health.WARN, text, "look at the prefilter flow in Prefect", facts)]
         return [Finding("universe", Health.OK, text, facts=facts)]
+
+    async def _quarantine(self) -> Sequence[Finding]:
+        redis = await self._connect()
+        try:
+            held = await StateStore(redis).load_quarantine()
+        finally:
+            await redis.aclose()
+        facts = {"symbols": {one.symbol: one.to_dict() for one in held.values()}}
+        if not held:
+            return [Finding("quarantine", Health.OK, "no symbol is in it", facts=facts)]
+        told = "; ".join(f"{one.symbol} {one.rule}, {one.detail}" for one in list(held.values())[:NAMES_SHOWN])
+        advice = "they are let out when their bars have healed: run the quality flow, see bars"
+        return [Finding("quarantine", Health.WARN, f"{len(held)} symbols are not scored: {told}", advice, facts)]
 
     async def _archive(self) -> Sequence[Finding]:
         if self._data_dir is None:

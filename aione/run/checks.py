@@ -30,6 +30,7 @@ class Checks(DataChecks):
             "stream": self._stream,
             "bars": self._bars,
             "universe": self._universe,
+            "quarantine": self._quarantine,
             "archive": self._archive,
             "cycle": self._cycle,
             "incidents": self._incidents,

@@ -18,6 +18,7 @@ from aione.stream import StreamWorker
 from aione.stream.open_interest import OpenInterestPoller
 from aione.stream.outlet import RedisOutlet
 from aione.stream.shard import Shard
+from aione.stream.telling import telling
 from aione.stream.worker import Errand
 from aione.venue.ledger_redis import RedisLedger
 from aione.venue.rest import BinanceRest
@@ -46,10 +47,19 @@ async def _stream(settings: Settings, redis_url: str, shard: Shard) -> None:
             outlet = RedisOutlet(redis, settings.REDIS_CACHE_TTL)
             poller = OpenInterestPoller(rest, outlet, settings.VENUE.open_interest_weight // shard.of)
             errands: list[Errand] = [poller, *(store.archivers if shard.is_first else ())]
-            worker = StreamWorker(
-                outlet, store.minutes, rest, settings, metrics=Metrics(), shard=shard, errands=errands
-            )
-            await worker.run()
+            metrics = Metrics()
+            async with telling(redis, settings, metrics, shard) as told:
+                worker = StreamWorker(
+                    outlet,
+                    store.minutes,
+                    rest,
+                    settings,
+                    metrics=metrics,
+                    shard=shard,
+                    errands=[*errands, *told.errands],
+                    events=told.desk,
+                )
+                await worker.run()
     finally:
         await redis.aclose()
 
@@ -67,7 +77,7 @@ def run_rescan(symbols: list[str], *, is_forced: bool) -> None:
 
 async def _rescan(symbols: list[str], *, is_forced: bool) -> None:
     api_url = os.environ.get("PREFECT_API_URL") or read_addresses(home_directory())["PREFECT_API_URL"]
-    run_id = await request_run(api_url, "rescan/rescan", {"symbols": symbols, "force": is_forced})
+    run_id = await request_run(api_url, "rescan/rescan", {"request": {"symbols": symbols, "force": is_forced}})
     state = await wait_for_run(api_url, run_id, RESCAN_TIMEOUT_S)
     if state.kind != "COMPLETED":
         raise AioneError(f"the re-scan {run_id} ended as {state.name}: {state.message}")

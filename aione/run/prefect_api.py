@@ -6,6 +6,7 @@ The engine does not import Prefect: a run is requested and watched over HTTP, as
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 
 from aione.errors import InvalidInput, ServiceUnavailable
+from aione.stream.event_sender import credentials
 
 BUSY_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 _FINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
@@ -75,7 +77,7 @@ async def wait_for_run(api_url: str, run_id: str, timeout_s: float) -> RunState:
 async def _call(api_url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     url = f"{api_url.rstrip('/')}{path}"
     try:
-        async with httpx.AsyncClient(timeout=20.0, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=20.0, trust_env=False, headers=credentials(os.environ)) as client:
             reply = await client.request(method, url, json=body)
             for pause_s in BUSY_PAUSES_S:
                 if reply.status_code != httpx.codes.SERVICE_UNAVAILABLE:

@@ -4,7 +4,7 @@
 2. The simulated exchange, unless the real one was asked for.
 3. At the same time the Prefect server: the one that ``PREFECT_API_URL`` names, else an embedded one.
 4. The stream worker; the deployments of ``prefect.yaml``, and the blocks that tell flows where everything is.
-5. The Prefect worker that executes flow runs.
+5. The warm process that flow runs are forked off, and the Prefect worker that has them executed.
 6. The first preload and prefilter, as flow runs; the schedule does the rest.
 """
 
@@ -18,10 +18,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import httpx
 
 from aione.errors import AlreadyRunning, ServiceUnavailable
+from aione.housekeeping.prefect_settings import server_environment
 from aione.run.home import audit_file, data_directory
 from aione.run.leftovers import MARK, end_leftovers
 from aione.run.process import Child, free_port
@@ -31,6 +33,8 @@ from config.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 WORK_POOL = "aione"
+WORKER_ENV: Final[Mapping[str, str]] = {"PREFECT_WORKER_QUERY_SECONDS": "5", "PREFECT_WORKER_PREFETCH_SECONDS": "15"}
+"""A worker looks every 5 s for what is due within 15 s: a scheduled run's process stands 10 s ahead of its time."""
 
 Report = Callable[[str], None]
 
@@ -83,7 +87,12 @@ class System:
             "AIONE_AUDIT__jsonl_path": self.environ.get("AIONE_AUDIT__jsonl_path") or str(audit_file(self.home)),
             MARK: str(self.home),
             "PYTHONUNBUFFERED": "1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), self.environ.get("PATH", os.defpath)]),
         }
+        if self.market.is_live:  # said whole, so that no address of a simulated exchange of before stays in the blocks
+            venue = self.settings.VENUE
+            named = {"AIONE_EXCHANGE": "live", "AIONE_REST_URL": venue.rest_url, "AIONE_WS_URL": venue.ws_url}
+            self.environ = {**named, **self.environ}
         await self._start_redis()
         try:
             async with asyncio.TaskGroup() as together:
@@ -133,7 +142,11 @@ class System:
         command = [sys.executable, "-m", "aione", "sim", "--port", str(port), *self.market.sim_arguments()]
         child = await self._spawn("exchange", command)
         await child.ready(lambda: _answers(f"{url}/fapi/v1/ping"), 60.0)
-        self.environ |= {"AIONE_REST_URL": url, "AIONE_WS_URL": f"ws://127.0.0.1:{port}"}
+        self.environ |= {
+            "AIONE_EXCHANGE": "simulated",
+            "AIONE_REST_URL": url,
+            "AIONE_WS_URL": f"ws://127.0.0.1:{port}",
+        }
         self.report(f"Exchange    {url} (simulated)")
 
     async def _start_prefect(self) -> None:
@@ -144,6 +157,7 @@ class System:
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_CLI_WRAP_LINES": "false",
         }
+        self.environ = {**WORKER_ENV, **server_environment(self.settings.HOUSEKEEPING), **self.environ}
         if self.environ.get("PREFECT_API_URL"):
             if not await _answers(f"{self.prefect_api_url}/health"):
                 raise ServiceUnavailable(f"Prefect at {self.prefect_api_url} does not answer")
@@ -179,6 +193,8 @@ class System:
             await self._spawn(name, [sys.executable, "-m", "aione", "stream"], {"AIONE_STREAM_SHARD": shard, **ports})
 
     async def _start_worker(self) -> None:
+        if self.settings.FLOW_RUNNER == "warm":
+            await self._spawn("flows", [sys.executable, "-m", "deployments.warm.serve"])
         await self._spawn(
             "prefect-worker",
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"],

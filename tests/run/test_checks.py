@@ -26,11 +26,14 @@ NOBODY = "redis://:secret@127.0.0.1:1/0"
 
 def test_the_table_names_every_part_in_the_order_in_which_a_person_reads(checks):
     assert list(checks().table()) == [
-        "redis", "exchange", "budget", "prefect", "stream", "bars", "universe", "archive", "cycle", "incidents",
+        "redis", "exchange", "budget", "prefect", "stream", "bars", "universe", "quarantine", "archive", "cycle",
+        "incidents",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("part", ["redis", "exchange", "budget", "stream", "bars", "universe", "cycle", "incidents"])
+@pytest.mark.parametrize(
+    "part", ["redis", "exchange", "budget", "stream", "bars", "universe", "quarantine", "cycle", "incidents"]
+)
 async def test_without_redis_a_part_says_so_without_the_password(checks, part):
     with pytest.raises(ServiceUnavailable, match=r"Redis at redis://:\*\*\*@127\.0\.0\.1:1/0 does not answer") as error:
         await checks(NOBODY).table()[part]()

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from aione.panel.bars import BAR_RECORD, Finality
+from aione.quality import Quarantined
 from aione.sim.clock import ManualClock
 from aione.store import keys
 from aione.store.archive import BarArchive
@@ -51,6 +52,20 @@ async def test_a_universe_that_nobody_refreshes_is_a_warning_by_the_exchanges_ow
     assert one.text.endswith("refreshed 4320 min ago")
     await worker(clock_offset_ms=-3 * 86_400_000)  # a replay of three days ago
     assert (await look_once(checks(), "universe")).health is OK
+
+
+# ── Quarantine ──
+
+
+async def test_who_is_in_quarantine_is_told_with_the_reason(checks, redis):
+    one = await look_once(checks(), "quarantine")
+    assert (one.health, one.text) == (OK, "no symbol is in it")
+    entry = Quarantined("AUSDT", "price_jump", 9.0, 0.1, START, START + MINUTE, "guard")
+    await StateStore(redis).change_quarantine([entry], [])
+    one = await look_once(checks(), "quarantine")
+    told = "1 symbols are not scored: AUSDT price_jump, the open is too far from the close before it: 9, bound 0.1"
+    assert (one.health, one.text) == (WARN, told)
+    assert one.facts == {"symbols": {"AUSDT": entry.to_dict()}}
 
 
 # ── Archive ──
@@ -208,9 +223,9 @@ async def test_where_all_is_well_the_command_says_so_and_ends_with_0_until_somet
     status, out = await doctor(tmp_path, redis_url, **environ)
     assert status == 1
     lines = out.splitlines()
-    assert sum(line.startswith("ok") for line in lines) == 8
-    assert "fail  universe   there is none yet" in lines
-    assert lines[lines.index("fail  universe   there is none yet") + 1].strip() == "→ run the preload flow"
+    assert sum(line.startswith("ok") for line in lines) == 9
+    assert "fail  universe    there is none yet" in lines
+    assert lines[lines.index("fail  universe    there is none yet") + 1].strip() == "→ run the preload flow"
     await market.states.save_universe(universe("AUSDT"))
     status, out = await doctor(tmp_path, redis_url, "--json", **environ)
     assert (status, orjson.loads(out)["health"]) == (0, "warn"), "a warning is no failure"

@@ -172,7 +172,7 @@ def test_nothing_of_it_running_is_a_failure_of_each_part_and_status_1(tmp_path):
     health = {row["part"]: row["health"] for row in facts["findings"]}
     assert health == {
         "redis": "fail", "exchange": "fail", "budget": "fail", "prefect": "fail", "stream": "fail", "bars": "fail",
-        "universe": "fail", "archive": "warn", "cycle": "fail", "incidents": "fail",
+        "universe": "fail", "quarantine": "fail", "archive": "warn", "cycle": "fail", "incidents": "fail",
     }  # fmt: skip
     assert all(row["advice"] for row in facts["findings"])
 

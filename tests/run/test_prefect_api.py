@@ -15,7 +15,7 @@ async def server():
     replies, asked = [], []
 
     async def answer(request):
-        asked.append((request.method, request.path, await request.text()))
+        asked.append((request.method, request.path, await request.text(), request.headers.get("Authorization")))
         status, body = replies.pop(0)
         return web.json_response(body, status=status)
 
@@ -35,7 +35,15 @@ async def test_a_run_is_requested_with_its_parameters(server):
     replies += [(200, {"id": "d1"}), (201, {"id": "r1"})]
     assert await prefect_api.request_run(url, "rescan/rescan", {"force": True}) == "r1"
     assert asked[0][:2] == ("GET", "/api/deployments/name/rescan/rescan")
-    assert asked[1] == ("POST", "/api/deployments/d1/create_flow_run", '{"parameters":{"force":true}}')
+    assert asked[1][:3] == ("POST", "/api/deployments/d1/create_flow_run", '{"parameters":{"force":true}}')
+
+
+async def test_a_server_that_asks_for_a_password_gets_the_one_of_the_environment(server, monkeypatch):
+    url, replies, asked = server
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:pass")
+    replies.append((200, {"state": {"type": "RUNNING", "name": "Running"}}))
+    await prefect_api.run_state(url, "r1")
+    assert asked[0][3] == "Basic YWRtaW46cGFzcw=="
 
 
 async def test_an_unknown_deployment_is_named(server):
