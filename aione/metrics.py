@@ -54,6 +54,11 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("ws_messages_total", "counter", "WebSocket events received, by kind of stream.", ("kind",)),
         Metric("symbols_filtered_total", "counter", "Symbols dropped by the prefilter, by filter.", ("reason",)),
         Metric("aione_cycle_seconds", "histogram", "From a cycle's scheduled time to its published snapshot."),
+        Metric(
+            "aione_cycle_late_seconds", "histogram", "From the end of a scheduled minute to its published snapshot."
+        ),
+        Metric("aione_cycle_drift_seconds", "histogram", "From a cycle's scheduled time to its begin."),
+        Metric("aione_minutes_missed_total", "counter", "Minutes that no cycle was published for."),
         Metric("aione_cycles_total", "counter", "Screening cycles, by outcome.", ("outcome",)),
         Metric("aione_published_total", "counter", "Messages published to consumers, by type.", ("type",)),
         Metric("aione_snapshot_seq", "gauge", "Sequence number of the last published message."),
@@ -81,6 +86,20 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("aione_archive_bars_total", "counter", "Bars written to the archive on disk."),
         Metric("aione_context_age_seconds", "gauge", "Median age of the context, by kind.", ("kind",)),
         Metric("aione_ledger_alone", "gauge", "1 while the request budget is this process's own."),
+        Metric("aione_events_total", "counter", "Events sent to Prefect, by name.", ("event",)),
+        Metric("aione_events_dropped_total", "counter", "Events that Prefect never got, by reason.", ("reason",)),
+        Metric("aione_events_waiting", "gauge", "Events that wait for Prefect."),
+        Metric("aione_disk_bytes", "gauge", "Bytes that each part takes on disk or in memory.", ("part",)),
+        Metric("aione_disk_bound_bytes", "gauge", "Bytes that each part may take.", ("part",)),
+        Metric("aione_housekeeping_total", "counter", "Things that the housekeeping has removed or ended.", ("what",)),
+        Metric("aione_quarantined", "gauge", "Symbols whose data is not to be trusted."),
+        Metric(
+            "aione_quarantine_total",
+            "counter",
+            "Symbols that came into quarantine or left it.",
+            ("event", "rule", "by"),
+        ),
+        Metric("aione_quality_failed_total", "counter", "Rows that the quality suites refused.", ("dataset", "rule")),
         Metric("aione_errors_total", "counter", "Errors survived, by kind.", ("kind",)),
     )
 }

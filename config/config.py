@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from config.housekeeping_models import HousekeepingParams
 from config.models import (
     AuditParams,
     FilterParams,
     MetricResults,
     ParamRange,
     PrefilterParams,
+    QualityParams,
     Stage1MonitorParams,
     Stage2Config,
     SymbolInfo,
     UserSettings,
     VenueParams,
 )
+from config.notify_models import NotifyParams
 
 # ── Cadence and history ──
 DEFAULT_TIMEFRAME = "1m"
@@ -33,6 +36,7 @@ PREFILTER_INTERVAL_SEC = 600
 TRADE_REFRESH_INTERVAL = 60  # seconds between bar-based refreshes of open trades by the flow
 SCREENING_GRACE_S = 2.5  # how long a cycle waits for the minute's last bars
 STALE_RUN_S = 45.0  # a scheduled run older than this skips itself
+FLOW_RUNNER = "warm"  # flow runs are forked off a warm process; "process" starts a fresh interpreter for each
 ARCHIVE_INTERVAL_SEC = 600  # how far the archive on disk may be behind the rings
 VERIFY_INTERVAL_SEC = 3600  # each streamed bar is compared with REST once, within this
 
@@ -132,6 +136,15 @@ VENUE: dict[str, Any] = VenueParams().model_dump()
 # ── Audit ──
 AUDIT: dict[str, Any] = AuditParams().model_dump()
 
+# ── Notifications ──
+NOTIFY: dict[str, Any] = NotifyParams().model_dump()
+
+# ── Data quality ──
+QUALITY: dict[str, Any] = QualityParams().model_dump()
+
+# ── Housekeeping ──
+HOUSEKEEPING: dict[str, Any] = HousekeepingParams().model_dump()
+
 # ── Calibration ──
 OPTUNA_SQLITE_URI = "sqlite:///optuna.db"
 OPTUNA_PARAM_RANGES: dict[str, dict[str, Any]] = {
@@ -142,6 +155,7 @@ OPTUNA_PARAM_RANGES: dict[str, dict[str, Any]] = {
     "STAGE2_CONFIG.thresholds.entry_confidence": ParamRange(low=0.1, high=0.8).model_dump(),
 }
 
+METRICS_HOST = "127.0.0.1"
 METRICS_PORT: Final = 8001
 
 __all__ = [
@@ -155,13 +169,17 @@ __all__ = [
     "DEPTH_SEMAPHORE",
     "FAST_SYMBOLS_TTL_AUTO",
     "FAST_SYMBOLS_TTL_MANUAL",
+    "FLOW_RUNNER",
+    "HOUSEKEEPING",
     "INTERVAL_TTL_MAP",
     "KLINES_SEMAPHORE",
     "MANUAL_FAST_SYMBOLS_SEED",
     "MAX_PARALLEL_STAGE2",
+    "METRICS_HOST",
     "METRICS_PORT",
     "MIN_CONFIDENCE_TRADE_PLACEHOLDER",
     "MIN_READY_PCT",
+    "NOTIFY",
     "OI_SEMAPHORE",
     "OPTUNA_PARAM_RANGES",
     "OPTUNA_SQLITE_URI",
@@ -169,6 +187,7 @@ __all__ = [
     "PREFILTER_INTERVAL_SEC",
     "PRELOAD_1M_LOOKBACK_INIT",
     "PRELOAD_DAILY_DAYS",
+    "QUALITY",
     "REDIS_CACHE_TTL",
     "REDIS_CHANNEL_ASSET_STATE",
     "REDIS_SNAPSHOT_KEY",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.base import Bars, Fraction, Model, NotNegative, Positive
+from config.quality_models import QualityParams
 from config.stage1_models import (
     IndicatorParams,
     MarketState,
@@ -356,6 +357,7 @@ __all__ = [
     "ParamRange",
     "Positive",
     "PrefilterParams",
+    "QualityParams",
     "RankWeights",
     "RecoThresholds",
     "RiskParams",

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import to_json
 
 from config import config
+from config.housekeeping_models import HousekeepingParams
 from config.models import (
     AuditParams,
     Bars,
@@ -25,12 +29,14 @@ from config.models import (
     ParamRange,
     Positive,
     PrefilterParams,
+    QualityParams,
     Stage1MonitorParams,
     Stage2Config,
     TickBracket,
     UserSettings,
     VenueParams,
 )
+from config.notify_models import NotifyParams
 
 Recommendation = Literal[
     "STRONG_BUY",
@@ -53,6 +59,7 @@ PROCESS_VARIABLES = frozenset(
         "AIONE_PART_OF",
         "AIONE_STREAM_SHARD",
         "AIONE_DATA_DIR",
+        "AIONE_EXCHANGE",
         "AIONE_REST_URL",
         "AIONE_WS_URL",
     }
@@ -73,6 +80,7 @@ class Settings(Model):
     TRADE_REFRESH_INTERVAL: Positive
     SCREENING_GRACE_S: NotNegative
     STALE_RUN_S: Positive
+    FLOW_RUNNER: Literal["warm", "process"]
     ARCHIVE_INTERVAL_SEC: Positive
     VERIFY_INTERVAL_SEC: Positive
     MAX_PARALLEL_STAGE2: Bars
@@ -108,9 +116,19 @@ class Settings(Model):
     USER_SETTINGS_DEFAULT: UserSettings
     VENUE: VenueParams
     AUDIT: AuditParams
+    QUALITY: QualityParams
+    NOTIFY: NotifyParams
+    HOUSEKEEPING: HousekeepingParams
     OPTUNA_SQLITE_URI: str
     OPTUNA_PARAM_RANGES: dict[str, ParamRange]
+    METRICS_HOST: str
     METRICS_PORT: Annotated[int, Field(ge=0, le=65535)]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells these settings from any others, the same in every process."""
+        told = {name: sorted(value) if isinstance(value, frozenset) else value for name, value in self}
+        return blake2b(to_json(told), digest_size=8).hexdigest()
 
     @model_validator(mode="after")
     def _calibration_names_what_exists(self) -> Self:

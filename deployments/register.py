@@ -2,13 +2,14 @@
 
 ``python -m deployments.register [--own-server | --shared-server]``, run from the project's directory:
 
-1. the work pool ``aione`` (process workers);
-2. the blocks, from ``REDIS_URL``, ``AIONE_REST_URL``, ``AIONE_WS_URL`` or the settings, and ``AIONE_HOME``;
+1. the work pool ``aione`` (process workers), and the command that they start for a flow run (``FLOW_RUNNER``);
+2. the blocks: what the environment names, over what a person changed in the UI (`deployments.saved_blocks`);
 3. with ``--own-server`` (the embedded one, which nobody else uses): what a killed system left behind: runs that
    still count as running are marked as crashed, scheduled runs whose minute is over are removed;
 4. ``prefect deploy --all --no-prompt``;
 5. what the settings say of deployments: the prefilter's interval (``PREFILTER_INTERVAL_SEC``), and how many
-   re-scans run at once (with the one screening run, ``MAX_PARALLEL_STAGE2`` analyses in all).
+   re-scans run at once (with the one screening run, ``MAX_PARALLEL_STAGE2`` analyses in all);
+6. the automations of `automations.yaml` (`deployments.automations`).
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
@@ -34,15 +35,18 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
+from prefect.workers.process import ProcessWorker
 
-from aione.run.home import home_directory
-from blocks import BLOCK_NAME, ExchangeBlock, NotificationBlock, RedisBlock
 from config.settings import Settings, load_settings
+from deployments.automations import upsert
+from deployments.saved_blocks import save_blocks
 
 PROJECT = Path(__file__).resolve().parents[1]
 WORK_POOL = "aione"
 PREFILTER = "prefilter/prefilter"
 RESCAN = "rescan/rescan"
+RUNNERS: Final[dict[str, dict[str, str]]] = {"warm": {"default": "aione-flow-run"}, "process": {}}
+"""What `config.config.FLOW_RUNNER` makes of the pool's ``command``; without one a worker starts a fresh interpreter."""
 
 
 async def register(settings: Settings, *, is_own_server: bool) -> None:
@@ -50,21 +54,21 @@ async def register(settings: Settings, *, is_own_server: bool) -> None:
     async with get_client() as client:
         with contextlib.suppress(ObjectAlreadyExists):
             await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+        await choose_runner(client, settings)
         if is_own_server:
             await clear_leftovers(client)
     await save_blocks(settings)
 
 
-async def save_blocks(settings: Settings) -> None:
-    """Save the blocks under `blocks.BLOCK_NAME`, over those of an earlier start."""
-    venue = settings.VENUE
-    await ExchangeBlock(rest_url=venue.rest_url, ws_url=venue.ws_url, timeout_s=venue.timeout_s).save(
-        BLOCK_NAME, overwrite=True
-    )
-    await RedisBlock(url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")).save(BLOCK_NAME, overwrite=True)
-    await NotificationBlock(
-        path=str(home_directory() / "notifications.jsonl"), webhook_url=os.environ.get("NOTIFICATION_WEBHOOK_URL")
-    ).save(BLOCK_NAME, overwrite=True)
+async def choose_runner(client: PrefectClient, settings: Settings) -> None:
+    """Let the pool's job template say what a worker starts for a run; a deployment may say otherwise."""
+    pool = await client.read_work_pool(WORK_POOL)
+    template = pool.base_job_template or ProcessWorker.get_default_base_job_template()
+    command = template["variables"]["properties"]["command"]
+    wanted = {name: value for name, value in command.items() if name != "default"} | RUNNERS[settings.FLOW_RUNNER]
+    if wanted != command or not pool.base_job_template:
+        template["variables"]["properties"]["command"] = wanted
+        await client.update_work_pool(WORK_POOL, WorkPoolUpdate(base_job_template=template))
 
 
 async def clear_leftovers(client: PrefectClient) -> None:
@@ -86,7 +90,7 @@ async def clear_leftovers(client: PrefectClient) -> None:
 
 
 async def adjust(settings: Settings) -> None:
-    """Do step 5 of the module."""
+    """Do steps 5 and 6 of the module."""
     async with get_client() as client:
         prefilter = await client.read_deployment_by_name(PREFILTER)
         interval = IntervalSchedule(interval=timedelta(seconds=settings.PREFILTER_INTERVAL_SEC))
@@ -95,6 +99,7 @@ async def adjust(settings: Settings) -> None:
         deployment = await client.read_deployment_by_name(RESCAN)
         limit = max(1, settings.MAX_PARALLEL_STAGE2 - 1)
         await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=limit))
+        await upsert(settings.NOTIFY, client)
 
 
 def deploy() -> int:

@@ -108,6 +108,22 @@ class TradeView(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Number = None
 
 
+class QuarantineView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why the symbol's data is not to be trusted: the rule, in words with value and bound in ``detail``.
+
+    ``bar_ms`` is the newest bar that broke it when it was found, ``since_ms`` since when the symbol is in quarantine,
+    ``by`` who found it: ``guard`` (every minute) or ``suite`` (every hour).
+    """
+
+    rule: str
+    detail: str
+    value: Number = None
+    bound: Number = None
+    bar_ms: int
+    since_ms: int
+    by: Literal["guard", "suite"]
+
+
 class PrefilterVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the prefilter kept the symbol; if not, by which filter, with which value against which threshold."""
 
@@ -125,6 +141,7 @@ __all__ = [
     "Narrative",
     "Number",
     "PrefilterVerdict",
+    "QuarantineView",
     "RiskParameters",
     "Side",
     "Signal",

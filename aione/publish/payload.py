@@ -24,6 +24,7 @@ from aione.publish.parts import (
     Narrative,
     Number,
     PrefilterVerdict,
+    QuarantineView,
     RiskParameters,
     Side,
     Signal,
@@ -45,7 +46,7 @@ from aione.publish.why import (
 )
 from config.settings import AssetState, Recommendation
 
-SCHEMA_VERSION: Final = "1.2.0"
+SCHEMA_VERSION: Final = "1.3.0"
 
 # ── Asset ──
 
@@ -67,6 +68,8 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         Readings of the last closed bar: rsi, volume_z, relative_volume, atr_frac, vwap_dev_frac, change_24h_frac, ...
     thresholds
         The thresholds in force, by name.
+    quarantine
+        Why its data is not to be trusted; null where it is.
     status
         What Stage2 did for the symbol.
     data_age_ms
@@ -104,6 +107,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     narrative: Narrative | None = None
     trade: TradeView | None = None
     prefilter: PrefilterVerdict | None = None
+    quarantine: QuarantineView | None = None
     explain: Explanation | None = None
     ages: Ages | None = None
     status: Literal["pending", "done", "skipped", "off", "error"] = "skipped"
@@ -132,7 +136,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """The funnel of the last cycle, the open trades, the bars that were missing or not final, and the cycle's number.
 
-    ``syncing`` are the screened symbols that lack bars inside their history and are not scored until they are there.
+    ``syncing`` are the screened symbols that lack bars inside their history and are not scored until they are there,
+    ``quarantined`` those whose data is not to be trusted.
     """
 
     universe: int = 0
@@ -143,6 +148,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     missing_bars: int = 0
     provisional_bars: int = 0
     syncing: int = 0
+    quarantined: int = 0
     cycle: int = 0
 
 
@@ -258,6 +264,7 @@ __all__ = [
     "Meta",
     "Narrative",
     "PrefilterVerdict",
+    "QuarantineView",
     "RiskParameters",
     "ScenarioWhy",
     "Side",

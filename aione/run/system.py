@@ -33,6 +33,7 @@ from config.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 WORK_POOL = "aione"
+PREFECT_SERVER = "prefect-server"
 WORKER_ENV: Final[Mapping[str, str]] = {"PREFECT_WORKER_QUERY_SECONDS": "5", "PREFECT_WORKER_PREFETCH_SECONDS": "15"}
 """A worker looks every 5 s for what is due within 15 s: a scheduled run's process stands 10 s ahead of its time."""
 
@@ -171,12 +172,13 @@ class System:
             "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
         }
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        child = await self._spawn("prefect-server", command)
+        child = await self._spawn(PREFECT_SERVER, command)
         await child.ready(lambda: _answers(f"{self.prefect_api_url}/health"), 120.0)
         self.report(f"Prefect UI  http://127.0.0.1:{port}")
 
     async def _register(self) -> None:
-        fresh = "--own-server" if "PREFECT_HOME" in self.environ else "--shared-server"
+        is_ours = any(child.name == PREFECT_SERVER for child in self.children)
+        fresh = "--own-server" if is_ours else "--shared-server"
         child = await self._spawn("register", [sys.executable, "-m", "deployments.register", fresh])
         status = await child.finished()
         self.children.remove(child)

@@ -1,8 +1,8 @@
-"""`IncidentLog`: what went wrong with the data, as the stream workers have recorded it, and who was told of it."""
+"""`IncidentLog`: what went wrong with the data, as the stream workers have recorded it."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import redis.asyncio as aioredis
@@ -10,10 +10,6 @@ import redis.asyncio as aioredis
 from aione.errors import InvalidInput
 from aione.store import keys
 from aione.store.connect import redis_errors
-
-TOLD_BACK_MS: Final = 600_000
-"""Who was never told of anything is told of what began so long ago at the most."""
-AT_ONCE: Final = 50
 
 
 class IncidentLog:
@@ -43,26 +39,6 @@ class IncidentLog:
             rows: Any = await self._redis.xrevrange(keys.incidents(), count=count)
         return [_decoded(fields[b"incident"], keys.incidents()) for _, fields in rows]
 
-    async def untold(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the incidents that began or ended since people were last told, oldest first, and the place up to them.
-
-        The place is for `told`; it is empty when there are none.
-        """
-        with redis_errors("reading the incidents"):
-            place: Any = await self._redis.get(keys.incidents_told())
-            if place is None:
-                now_s, _ = await self._redis.time()
-                place = b"%d-0" % (1000 * now_s - TOLD_BACK_MS)
-            rows: Any = await self._redis.xrange(keys.incidents(), min=b"(" + place, count=AT_ONCE)
-        if not rows:
-            return "", []
-        return rows[-1][0].decode(), [_decoded(fields[b"incident"], keys.incidents()) for _, fields in rows]
-
-    async def told(self, place: str) -> None:
-        """Remember that people were told of everything up to a place."""
-        with redis_errors("remembering who was told"):
-            await self._redis.set(keys.incidents_told(), place)
-
 
 def _decoded(raw: bytes, key: str) -> dict[str, Any]:
     try:
@@ -72,4 +48,4 @@ def _decoded(raw: bytes, key: str) -> dict[str, Any]:
     return incident
 
 
-__all__ = ["TOLD_BACK_MS", "IncidentLog"]
+__all__ = ["IncidentLog"]

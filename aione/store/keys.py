@@ -86,6 +86,11 @@ def rule_state() -> str:
     return f"{PREFIX}rules:state"
 
 
+def quarantine() -> str:
+    """Return the hash symbol -> why its data is not to be trusted."""
+    return f"{PREFIX}quality:quarantine"
+
+
 def audit_memory() -> str:
     """Return what the audit remembers of each symbol from minute to minute."""
     return f"{PREFIX}audit:memory"
@@ -156,9 +161,9 @@ def open_incidents() -> str:
     return f"{PREFIX}incidents:open"
 
 
-def incidents_told() -> str:
-    """Return the place in the stream of incidents up to which people were told."""
-    return f"{PREFIX}incidents:told"
+def alert_told(symbol: str, signal: str) -> str:
+    """Return the key that stands while a symbol's signal has been told and is not told again."""
+    return f"{PREFIX}alert:told:{symbol}:{signal}"
 
 
 def bar_corrections() -> str:
@@ -176,13 +181,24 @@ def audit_events() -> str:
     return f"{PREFIX}audit"
 
 
+def task_result(name: str) -> str:
+    """Return the key of a task's kept result."""
+    return f"aione:result:{name}"
+
+
 def flow_metrics() -> str:
     """Return the hash of metric samples that flows hand to the stream worker's endpoint."""
     return f"{PREFIX}metrics"
 
 
+def housekeeping() -> str:
+    """Return the list of what each run of the housekeeping found, newest first."""
+    return f"{PREFIX}housekeeping"
+
+
 __all__ = [
     "PREFIX",
+    "alert_told",
     "audit_events",
     "audit_memory",
     "bar_corrections",
@@ -195,13 +211,14 @@ __all__ = [
     "fast_symbols",
     "flow_metrics",
     "forming_bars",
+    "housekeeping",
     "incidents",
-    "incidents_told",
     "monitor_states",
     "open_incidents",
     "open_trades",
     "prefilter_result",
     "progress",
+    "quarantine",
     "request_budget",
     "rule_state",
     "sequence",

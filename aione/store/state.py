@@ -10,6 +10,7 @@ import redis.asyncio as aioredis
 
 from aione.errors import InvalidInput
 from aione.prefilter import PrefilterResult
+from aione.quality.quarantine import Quarantined
 from aione.stage1.states import MonitorState
 from aione.store import keys
 from aione.store.connect import redis_errors
@@ -19,7 +20,7 @@ from config import config
 
 
 class StateStore:
-    """Universe, prefilter result, monitor states, fast symbols, book tickers and stream status.
+    """Universe, prefilter result, monitor states, quarantine, fast symbols, book tickers and stream status.
 
     Parameters
     ----------
@@ -91,6 +92,27 @@ class StateStore:
         """Return the stored monitor states, of ``symbols`` or of all."""
         values = await self._get_hash(keys.monitor_states(), symbols)
         return {symbol: MonitorState.from_dict(state) for symbol, state in values.items()}
+
+    # ── Quarantine ──
+
+    async def change_quarantine(self, put: Iterable[Quarantined], release: Iterable[str]) -> None:
+        """Put symbols in, or their reasons anew, and let others out; both or neither."""
+        entries: dict[Any, Any] = {entry.symbol: orjson.dumps(entry.to_dict()) for entry in put}
+        released = list(release)
+        if not entries and not released:
+            return
+        with redis_errors("changing the quarantine"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                if entries:
+                    pipe.hset(keys.quarantine(), mapping=entries)
+                if released:
+                    pipe.hdel(keys.quarantine(), *released)
+                await pipe.execute()
+
+    async def load_quarantine(self) -> dict[str, Quarantined]:
+        """Return who is in quarantine, and why."""
+        values = await self._get_hash(keys.quarantine(), None)
+        return {symbol: Quarantined.from_dict(entry) for symbol, entry in values.items()}
 
     # ── Fast symbols ──
 

@@ -71,6 +71,8 @@ class RuleBook:
         Every rule of every file, those that are not enabled too.
     digests : mapping rule key -> str
         What tells a rule from the same one edited.
+    fingerprint : str
+        What tells the book from any other.
 
     Notes
     -----
@@ -90,6 +92,9 @@ class RuleBook:
         self.files = dict(files)
         self.rules = tuple(LaidRule(rule, name) for name, file in self.files.items() for rule in file.rules)
         self.digests = {laid.key: sha256(laid.rule.model_dump_json().encode()).hexdigest()[:16] for laid in self.rules}
+        told = "".join(f"{key}={digest};" for key, digest in self.digests.items())
+        merged = "".join(file.model_dump_json(exclude={"rules"}) for file in self.files.values())
+        self.fingerprint = sha256((told + merged).encode()).hexdigest()[:16]
         self._layers: dict[FileName, tuple[str, RuleFile]] = {}
         for name, file in files.items():
             place = FileName.of(name)

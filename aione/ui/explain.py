@@ -92,6 +92,10 @@ def answers(asset: Asset, meta: Meta, locale: Locale) -> list[str]:
     found = []
     if asset.state == "no_trade":
         found.append(_dropped(asset, locale))
+    elif asset.quarantine is not None and asset.state == "error":
+        entry = asset.quarantine
+        at = f"{term('why.since', locale)} {stamp(entry.since_ms)} UTC"
+        found.append(f"{term('answer.quarantine', locale)} {at}: {entry.rule}, {entry.detail}")
     elif asset.state in {"no_data", "syncing", "error", "init"}:
         found.append(term(f"answer.{asset.state}", locale))
     elif asset.state == "normal":

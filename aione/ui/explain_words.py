@@ -127,6 +127,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "В історії бракує барів: без оцінки, доки їх немає",
     ),
     "answer.error": ("The analysis failed", "Аналіз не вдався"),
+    "answer.quarantine": ("Its data is not to be trusted, in quarantine", "Даним не можна вірити, у карантині"),
     "answer.init": ("The system is starting", "Система стартує"),
     "answer.not_in_universe": ("not in the universe", "поза всесвітом"),
     "answer.refused": ("The exchange lists it, but", "Біржа його має, але"),
@@ -137,6 +138,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     # ── Why ──
     "why.evidence": ("evidence", "докази"),
     "why.alert_on": ("alert on / off", "тривога вкл. / викл."),
+    "why.since": ("since", "від"),
     "why.held": ("bars on alert", "барів у тривозі"),
     "why.least": ("at least", "щонайменше"),
     "why.needed": ("needed", "потрібно"),

@@ -89,6 +89,15 @@ WHOLE = {
         "quantity": 2.0,
     },
     "prefilter": {"passed": True, "reason": None, "value": None, "threshold": None},
+    "quarantine": {
+        "rule": "price_jump",
+        "detail": "the open is too far from the close before it: 9, bound 0.1",
+        "value": 9.0,
+        "bound": 0.1,
+        "bar_ms": 1_747_742_340_000,
+        "since_ms": 1_747_742_400_000,
+        "by": "suite",
+    },
     "explain": {
         "stage1": {
             "scored": True,

@@ -21,6 +21,10 @@ from aione.ui.explain_words import _WORDS, term
 
 from .explained import BAR_MS, FIRED, META, analysed, dropped, quiet, stage1, trigger
 
+QUARANTINE = {
+    "rule": "price_jump", "detail": "too far: 9", "bar_ms": BAR_MS, "since_ms": BAR_MS, "by": "guard",
+}  # fmt: skip
+
 
 def text_of(asset, locale="en", **more):
     return explain_text(Explained(asset.symbol, META, asset), locale, **more)
@@ -77,6 +81,11 @@ def test_a_closed_gate_is_told() -> None:
         (asset_of({"symbol": "X", "state": "no_trade"}), "Not screened"),
         (asset_of({"symbol": "X", "state": "no_data"}), "The last bar could not be had"),
         (asset_of({"symbol": "X", "state": "syncing"}), "Bars are missing inside the history"),
+        (
+            asset_of({"symbol": "X", "state": "error", "quarantine": QUARANTINE}),
+            "Its data is not to be trusted, in quarantine since 2025-05-20 12:00 UTC: price_jump, too far: 9",
+        ),
+        (asset_of({"symbol": "X", "state": "error"}), "The analysis failed"),
     ],
 )
 def test_why_dropped_names_the_filter_its_value_and_its_threshold(asset, answer) -> None:
