@@ -182,7 +182,9 @@ def soak(options: argparse.Namespace, home: Path, system: subprocess.Popen) -> i
             os.killpg(running[part], signal.SIGKILL)
             print(f"{now_text()} killed {part}", flush=True)
         try:
-            done = [one for one in cycles(redis) if one["scheduled_ms"] >= first_ms - 1000]
+            done = [
+                one for one in cycles(redis) if one["source"] == "screening" and one["scheduled_ms"] >= first_ms - 1000
+            ]
         except sync_redis.ConnectionError:
             continue
         for one in done[told:]:
@@ -227,9 +229,8 @@ def report(options, done, first_ms, seconds, watched, sizes, addresses) -> None:
     twice = sorted({bar for bar in held if held.count(bar) > 1})
     late = sorted(late_s(one) for one in done)
     print(f"machine: {machine()}; load after {os.getloadavg()[0]:.2f}")
-    print(
-        f"published {len(published)} of {len(wanted)} minutes, {len(twice)} twice; missed: {', '.join(missed) or 'none'}"
-    )
+    print(f"published {len(published)} of {len(wanted)} minutes, {len(twice)} twice")
+    print(f"missed: {', '.join(missed) or 'none'}")
     if late:
         p95 = late[min(len(late) - 1, int(0.95 * len(late)))]
         print(f"lateness after the minute: p50 {statistics.median(late):.2f} s, p95 {p95:.2f} s, max {late[-1]:.2f} s")
@@ -243,9 +244,8 @@ def report(options, done, first_ms, seconds, watched, sizes, addresses) -> None:
         print(f"{name:<16} {per_minute:6.2f} CPU s a minute, {watched.memory_mb.get(name, 0):6.0f} MB")
     runs = sum(cpu.get(name, 0.0) for name in ("flows", "prefect-worker")) / seconds * 60
     print(f"runs (worker, warm process and what they start): {runs:.2f} CPU s a minute")
-    print(
-        f"database: {sizes[0] / 1e6:.1f} -> {sizes[1] / 1e6:.1f} MB, {(sizes[1] - sizes[0]) / 1e3 / options.minutes:.0f} kB a minute"
-    )
+    grown = (sizes[1] - sizes[0]) / 1e3 / options.minutes
+    print(f"database: {sizes[0] / 1e6:.1f} -> {sizes[1] / 1e6:.1f} MB, {grown:.0f} kB a minute")
     print(f"screening runs by state: {states(addresses, first_ms)}")
 
 

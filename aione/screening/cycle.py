@@ -30,6 +30,8 @@ class Cycle:
 
     Attributes
     ----------
+    source : str
+        Who ran it: ``screening``, ``rescan``, ``scan``.
     scheduled_ms, started_ms, published_ms : int
         When it was to start, when it did and when its snapshot was there, by this machine's clock.
     late_ms : int
@@ -41,6 +43,7 @@ class Cycle:
     """
 
     bar_time_ms: int
+    source: str
     scheduled_ms: int
     started_ms: int
     published_ms: int
@@ -67,6 +70,7 @@ class Cycle:
         """Return the facts of the cycle as plain values; with ``symbols``, what was found for them too."""
         facts: dict[str, Any] = {
             "bar_time": self.bar_time,
+            "source": self.source,
             "scheduled_ms": self.scheduled_ms,
             "seconds": round((self.published_ms - self.scheduled_ms) / 1000, 3),
             "drift_s": round((self.started_ms - self.scheduled_ms) / 1000, 3),
@@ -197,6 +201,7 @@ async def publish_cycle(
     await _keep_alerted(runtime, found)
     cycle = Cycle(
         bar_time_ms=loaded.bar_time_ms,
+        source=source,
         scheduled_ms=scheduled_ms,
         started_ms=scheduled_ms if started_ms is None else started_ms,
         published_ms=local_ms(),
