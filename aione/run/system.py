@@ -24,6 +24,7 @@ import httpx
 
 from aione.errors import AlreadyRunning, ServiceUnavailable
 from aione.housekeeping.prefect_settings import server_environment
+from aione.housekeeping.sqlite_file import compact
 from aione.run.home import audit_file, data_directory
 from aione.run.leftovers import MARK, end_leftovers
 from aione.run.process import Child, free_port
@@ -171,6 +172,7 @@ class System:
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
             "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
         }
+        await asyncio.to_thread(compact, home / "prefect.db", self.settings.HOUSEKEEPING)
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         child = await self._spawn(PREFECT_SERVER, command)
         await child.ready(lambda: _answers(f"{self.prefect_api_url}/health"), 120.0)
