@@ -173,7 +173,7 @@ def soak(options: argparse.Namespace, home: Path, system: subprocess.Popen) -> i
     print(f"{options.minutes} minutes, {options.symbols} symbols, runner {options.runner}, load before {load[0]:.2f}")
     kills = kill_plan(options, first_ms) if options.kill else []
     end_ms = first_ms + options.minutes * MINUTE_MS - 15_000
-    told = 0
+    told, done = 0, []
     while time.time_ns() / 1e6 < end_ms:
         time.sleep(0.5)
         running = watched.look(home)
@@ -185,7 +185,7 @@ def soak(options: argparse.Namespace, home: Path, system: subprocess.Popen) -> i
             done = [
                 one for one in cycles(redis) if one["source"] == "screening" and one["scheduled_ms"] >= first_ms - 1000
             ]
-        except sync_redis.ConnectionError:
+        except (sync_redis.ConnectionError, sync_redis.TimeoutError):
             continue
         for one in done[told:]:
             print(f"{now_text()} bar {one['bar_time']} seq {one['seq']} after {late_s(one):.2f} s", flush=True)
@@ -198,7 +198,7 @@ def soak(options: argparse.Namespace, home: Path, system: subprocess.Popen) -> i
 
 
 def kill_plan(options: argparse.Namespace, first_ms: int) -> list[tuple[float, str]]:
-    """Return when (in the middle of a minute, and once right at its beginning) which part is ended."""
+    """Return when, 20 s into a minute, which part is ended."""
     step = options.minutes / (len(KILLED) + 1)
     return [(first_ms + round((n + 1) * step) * MINUTE_MS + 20_000, part) for n, part in enumerate(KILLED)]
 

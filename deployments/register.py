@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -45,8 +46,14 @@ PROJECT = Path(__file__).resolve().parents[1]
 WORK_POOL = "aione"
 PREFILTER = "prefilter/prefilter"
 RESCAN = "rescan/rescan"
-RUNNERS: Final[dict[str, dict[str, str]]] = {"warm": {"default": "aione-flow-run"}, "process": {}}
-"""What `config.config.FLOW_RUNNER` makes of the pool's ``command``; without one a worker starts a fresh interpreter."""
+RUNNERS: Final[dict[str, dict[str, str]]] = {
+    "warm": {"command": "aione-flow-run", "working_dir": str(PROJECT)},
+    "process": {},
+}
+"""What `config.config.FLOW_RUNNER` makes of the pool's defaults.
+
+Without a command a worker starts a fresh interpreter. The directory is one that worker and warm process both see.
+"""
 
 
 async def register(settings: Settings, *, is_own_server: bool) -> None:
@@ -64,10 +71,13 @@ async def choose_runner(client: PrefectClient, settings: Settings) -> None:
     """Let the pool's job template say what a worker starts for a run; a deployment may say otherwise."""
     pool = await client.read_work_pool(WORK_POOL)
     template = pool.base_job_template or ProcessWorker.get_default_base_job_template()
-    command = template["variables"]["properties"]["command"]
-    wanted = {name: value for name, value in command.items() if name != "default"} | RUNNERS[settings.FLOW_RUNNER]
-    if wanted != command or not pool.base_job_template:
-        template["variables"]["properties"]["command"] = wanted
+    before = deepcopy(template) if pool.base_job_template else None
+    variables, chosen = template["variables"]["properties"], RUNNERS[settings.FLOW_RUNNER]
+    for name in RUNNERS["warm"]:
+        variables[name].pop("default", None)
+        if name in chosen:
+            variables[name]["default"] = chosen[name]
+    if template != before:
         await client.update_work_pool(WORK_POOL, WorkPoolUpdate(base_job_template=template))
 
 

@@ -29,8 +29,7 @@ def planned_name() -> str:
 def bar_before(moment_ms: int) -> int:
     """Return the open time of the last 1-minute bar that has closed by ``moment_ms``, or closes a moment later.
 
-    A run that is planned for the minute is meant for the bar that ends there, also where the exchange's clock is a
-    little behind; the cycle waits for the bar.
+    The cycle waits for the bar.
 
     Examples
     --------
@@ -38,6 +37,25 @@ def bar_before(moment_ms: int) -> int:
     (60000, 60000, 0)
     """
     return (moment_ms + BOUNDARY_MS) // MINUTE_MS * MINUTE_MS - MINUTE_MS
+
+
+def bar_of_run(planned_ms: int, offset_ms: int) -> int:
+    """Return the open time of the bar that a run is for; ``offset_ms`` is the exchange's clock minus this machine's.
+
+    A run that is planned for a minute is for the bar that ends there by the exchange's clock, wherever the two clocks
+    stand; one that somebody asked for at another moment is for the last bar that has closed.
+
+    Examples
+    --------
+    >>> bar_of_run(120_000, 0), bar_of_run(120_000, -4_000), bar_of_run(120_000, 4_000)
+    (60000, 60000, 60000)
+    >>> bar_of_run(150_000, 0), bar_of_run(178_500, 0)
+    (60000, 120000)
+    """
+    moment_ms = planned_ms + offset_ms
+    if planned_ms % MINUTE_MS:
+        return bar_before(moment_ms)
+    return (moment_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS - MINUTE_MS
 
 
 def worth_running_for(planned_ms: int, now_ms: int, limit_s: float) -> tuple[int, str | None]:
@@ -65,4 +83,4 @@ def worth_running_for(planned_ms: int, now_ms: int, limit_s: float) -> tuple[int
     return planned_ms, f"its minute is over: planned {late_s:.0f} s ago, the limit is {limit_s:.0f} s"
 
 
-__all__ = ["bar_before", "planned_name", "scheduled_ms", "worth_running_for"]
+__all__ = ["bar_before", "bar_of_run", "planned_name", "scheduled_ms", "worth_running_for"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from aione.screening.cycle import skip_reason
 from aione.screening.runtime import local_ms
 from config.settings import load_settings
-from flows.minute import bar_before, planned_name, scheduled_ms, worth_running_for
+from flows.minute import bar_of_run, planned_name, scheduled_ms, worth_running_for
 from tasks import screening as tasks
 from tasks.runtime import connected
 
@@ -52,7 +52,7 @@ async def screening(options: ScreeningOptions = ScreeningOptions()) -> State[Any
     if reason:
         return Completed(name="Skipped", message=reason)
     async with connected() as runtime:
-        bar_time_ms = bar_before(runtime.exchange_ms(planned_ms))
+        bar_time_ms = bar_of_run(planned_ms, round(runtime.rest.clock.offset_ms()))
         reason = await skip_reason(runtime, bar_time_ms, is_forced=options.force)
         if reason:
             return Completed(name="Skipped", message=reason)

@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final, Literal, Self
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import redis.asyncio as aioredis
 from lz4 import frame
+from numpy.typing import NDArray
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.serializers import Serializer
 from pydantic import PrivateAttr
 
-from aione.panel import VALUE_FIELDS
+from aione.panel import F8, VALUE_FIELDS
 from aione.screening.load import Loaded
 from aione.store import keys
 from aione.store.connect import redis_errors
@@ -30,12 +33,14 @@ from tasks.carried import Carried
 from tasks.current import runtime
 
 KEPT: Final = timedelta(minutes=15)
-"""How long a minute's results count: longer than any retry of it makes sense."""
-
-FORGOTTEN: Final = timedelta(hours=1)
+"""How long results are kept: longer than any retry of a minute makes sense."""
 
 REFERENCE_KEPT: Final = timedelta(minutes=5)
 """How long the exchange's list of contracts is kept: shorter than the prefilter's interval, so each looks anew."""
+
+
+_KEYS: WeakKeyDictionary[Carried[Loaded], str] = WeakKeyDictionary()
+"""The key of a minute that several tasks of this run ask for."""
 
 
 class ObjectSerializer(Serializer):  # type: ignore[type-arg]  # with an argument it would register a second type
@@ -53,7 +58,7 @@ class ObjectSerializer(Serializer):  # type: ignore[type-arg]  # with an argumen
 
 
 class RedisResults(WritableFileSystem):
-    """Results in Redis, each forgotten after an hour, through the connection that a flow run has open anyway.
+    """Results in Redis, each forgotten after `KEPT`, through the connection that a flow run has open anyway.
 
     They serve runs that come again; nobody else is to read them, so this block is not saved anywhere.
     """
@@ -84,26 +89,40 @@ class RedisResults(WritableFileSystem):
     async def write_path(self, path: str, content: bytes) -> None:
         """Keep a result's record."""
         with redis_errors("keeping a result"):
-            await self._redis.set(keys.task_result(path.lstrip("/")), frame.compress(content), ex=FORGOTTEN)
+            await self._redis.set(keys.task_result(path.lstrip("/")), frame.compress(content), ex=KEPT)
 
 
 def minute_key(loaded: Loaded, settings: Settings) -> str:
     """Return what decides a minute's results: minute, universe as it was loaded, configuration.
 
-    The universe is the symbols in their order, which of them lack bars or are in quarantine, and the minute's bars with
-    whether they are final: a gap that was healed, a bar that was corrected or confirmed makes another key.
+    The universe is the symbols in their order, which of them lack bars or are in quarantine, their bars, and whether
+    the minute's are final: a gap that was healed, a bar that was corrected or confirmed makes another key. What moves
+    from second to second (order book, open interest) and what the minute itself changes (trades, states) is no part.
     """
     panel = loaded.panel
     digest = blake2b(",".join(panel.symbols).encode(), digest_size=12)
-    lasts = (getattr(panel, name)[:, -1] for name in VALUE_FIELDS)
     digest.update(",".join(f"{one.symbol} {one.rule} {one.bar_ms}" for one in loaded.quarantine.values()).encode())
-    for column in (loaded.holes > 0, loaded.is_last_final, *lasts):
+    for column in (
+        loaded.holes > 0,
+        loaded.is_last_final,
+        *(_checksums(getattr(panel, name)) for name in VALUE_FIELDS),
+    ):
         digest.update(column.tobytes())
     return f"{loaded.bar_time_ms}-{digest.hexdigest()}-{settings.fingerprint}-{loaded.rules.fingerprint}"
 
 
+def _checksums(column: F8) -> NDArray[np.uint64]:
+    """Return a number a symbol that differs when any of its bars, or their order, does, ``(S,)``."""
+    bits = np.ascontiguousarray(column).view(np.uint64)
+    weights = (2 * np.arange(bits.shape[1], dtype=np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(bits @ weights)
+
+
 def _of_minute(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return f"{context.task.name}-{minute_key(parameters['loaded'].value, runtime().settings)}"
+    loaded: Carried[Loaded] = parameters["loaded"]
+    if loaded not in _KEYS:
+        _KEYS[loaded] = minute_key(loaded.value, runtime().settings)
+    return f"{context.task.name}-{_KEYS[loaded]}"
 
 
 def _of_exchange(context: TaskRunContext, _parameters: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from aione.publish.codec import decode_message, encode
 from aione.publish.payload import SCHEMA_VERSION, Asset, Counters, Delta, Meta, Snapshot
 from aione.publish.sequence import merge
 from aione.store import keys
+from aione.store.connect import redis_errors
 from config.settings import Settings
 
 MAX_ATTEMPTS: Final = 64
@@ -114,7 +115,7 @@ class Publisher:
         InvalidInput
             A symbol twice, or a value that the schema does not allow.
         ServiceUnavailable
-            Other publishers were faster `MAX_ATTEMPTS` times in a row.
+            Redis does not answer, or other publishers were faster `MAX_ATTEMPTS` times in a row.
         """
         wanted = _validated(
             Snapshot(
@@ -133,7 +134,8 @@ class Publisher:
             )
         )
         for attempt in range(MAX_ATTEMPTS):
-            published = await self._attempt(wanted)
+            with redis_errors("publishing the snapshot"):
+                published = await self._attempt(wanted)
             if published is not None:
                 return published
             await asyncio.sleep(0.001 * attempt)

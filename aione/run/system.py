@@ -172,7 +172,10 @@ class System:
             "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
             "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
         }
-        await asyncio.to_thread(compact, home / "prefect.db", self.settings.HOUSEKEEPING)
+        try:
+            await asyncio.to_thread(compact, home / "prefect.db", self.settings.HOUSEKEEPING)
+        except ServiceUnavailable as error:
+            self.report(f"Prefect     goes on with its database as it is: {error}")
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         child = await self._spawn(PREFECT_SERVER, command)
         await child.ready(lambda: _answers(f"{self.prefect_api_url}/health"), 120.0)

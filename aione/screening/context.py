@@ -14,6 +14,7 @@ from aione.panel.bar_panel import B1
 from aione.prefilter import PrefilterResult
 from aione.screening.runtime import Runtime
 from aione.store import keys
+from aione.store.connect import redis_errors
 from config.models import SymbolInfo
 
 HISTORY: Final = 12
@@ -42,15 +43,17 @@ class ContextSample(msgspec.Struct, frozen=True):
 
 async def save_context(redis: aioredis.Redis, sample: ContextSample) -> None:
     """Put a sample before the older ones and forget those beyond `HISTORY`."""
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.lpush(keys.context_history(), msgspec.json.encode(sample))
-        pipe.ltrim(keys.context_history(), 0, HISTORY - 1)
-        await pipe.execute()
+    with redis_errors("storing the context"):
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.lpush(keys.context_history(), msgspec.json.encode(sample))
+            pipe.ltrim(keys.context_history(), 0, HISTORY - 1)
+            await pipe.execute()
 
 
 async def load_context(redis: aioredis.Redis) -> list[ContextSample]:
     """Return the remembered samples, newest first."""
-    raw = await redis.lrange(keys.context_history(), 0, HISTORY - 1)
+    with redis_errors("loading the context"):
+        raw = await redis.lrange(keys.context_history(), 0, HISTORY - 1)
     return [msgspec.json.decode(line, type=ContextSample) for line in raw]
 
 

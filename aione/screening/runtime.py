@@ -50,10 +50,6 @@ class Runtime:
         """Return the exchange's time, UTC epoch milliseconds; ``frozen_ms`` where the market stands still."""
         return self.rest.clock.now_ms() if self.frozen_ms is None else self.frozen_ms
 
-    def exchange_ms(self, moment_ms: int) -> int:
-        """Return what the exchange's clock shows at a moment of this machine's clock."""
-        return moment_ms + round(self.rest.clock.offset_ms())
-
 
 def _audit_bus(settings: Settings, redis_url: str) -> AuditBus:
     """Return a bus of this run's own, so that runs side by side in one process do not end each other's sinks."""

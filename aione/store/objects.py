@@ -4,15 +4,16 @@
 2. Everything else is an object ``{"!": kind, ...}``: a tuple, a mapping whose keys are no texts, an array (its bytes in
    base64), an enumeration's member, an instance of a class of this project.
 3. An instance or an array that occurs a second time is a reference to the first.
-4. Reading makes instances of classes of this project alone, sets their fields and calls none of their code, so a
-   document from elsewhere can at worst hold wrong numbers.
+4. Reading makes instances of classes of this project alone, of modules that are loaded already, with exactly the
+   fields that those have: what another release has stored is refused, and a document from elsewhere can hold wrong
+   numbers only.
 """
 
 from __future__ import annotations
 
 import base64
-import importlib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
@@ -39,7 +40,10 @@ def dump_object(value: Any) -> bytes:
     InvalidInput
         A part that has no place in it, such as a function or an open connection; the message names its type.
     """
-    return orjson.dumps(_Writer().plain(value))
+    try:
+        return orjson.dumps(_Writer().plain(value))
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise InvalidInput(f"cannot be stored as JSON: {error}") from error
 
 
 def load_object(data: bytes) -> Any:
@@ -52,7 +56,7 @@ def load_object(data: bytes) -> Any:
     """
     try:
         return _Reader().value(orjson.loads(data))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, ImportError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise InvalidInput(f"expected an object that this release has stored: {error!r}") from error
 
 
@@ -145,6 +149,8 @@ class _Reader:
 
     def _read_object(self, plain: dict[str, Any]) -> Any:
         kind = _class(plain["c"])
+        if (lacking := _names(kind) ^ plain["v"].keys()) and _names(kind):
+            raise ValueError(f"{plain['c']} differs in {', '.join(sorted(lacking))}")
         if issubclass(kind, msgspec.Struct):
             return self._struct(kind, plain)
         made = object.__new__(kind)
@@ -179,15 +185,18 @@ def _array(value: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _fields(value: Any) -> dict[str, Any]:
     """Return what makes a value; what it only remembers, to be fast, is left out."""
-    if isinstance(value, BaseModel):
-        names = tuple(type(value).model_fields)
-    elif isinstance(value, msgspec.Struct):
-        names = value.__struct_fields__
-    elif is_dataclass(value):
-        names = tuple(field.name for field in fields(value) if field.init)
-    else:
-        names = getattr(type(value), "__slots__", None) or tuple(vars(value))
-    return {name: getattr(value, name) for name in names}
+    return {name: getattr(value, name) for name in _names(type(value)) or vars(value)}
+
+
+def _names(kind: Any) -> set[str]:
+    """Return the fields that make an instance; none where its class does not say."""
+    if issubclass(kind, BaseModel):
+        return set(kind.model_fields)
+    if issubclass(kind, msgspec.Struct):
+        return set(kind.__struct_fields__)
+    if is_dataclass(kind):
+        return {field.name for field in fields(kind) if field.init}
+    return {name for name in getattr(kind, "__slots__", ()) if not name.startswith("__")}
 
 
 def _remembered(kind: Any) -> dict[str, Any]:
@@ -212,7 +221,7 @@ def _class(name: str) -> Any:
     module, _, qualname = name.partition(":")
     if not f"{module}.".startswith(PACKAGES):
         raise ValueError(f"{name} is no class of this project")
-    found: Any = importlib.import_module(module)
+    found: Any = sys.modules[module]
     for part in qualname.split("."):
         found = getattr(found, part)
     if not isinstance(found, type):

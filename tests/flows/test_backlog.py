@@ -58,7 +58,7 @@ def running(environ, tmp_path):
         process.wait(30)
 
 
-async def test_of_many_late_runs_one_is_executed_and_the_others_are_cancelled(environ, running):
+async def test_of_many_late_runs_one_is_executed_and_the_others_are_cancelled(environ, running, system, tmp_path):
     """Two at the most: the first may be through before the worker has seen the last.
 
     What the one does (catch up with the minute that is now) is a test of the flow.
@@ -76,8 +76,11 @@ async def test_of_many_late_runs_one_is_executed_and_the_others_are_cancelled(en
             state = Scheduled(scheduled_time=now - timedelta(minutes=minutes))
             await client.create_flow_run_from_deployment(screening.id, state=state)
         running("deployments.warm.serve")
+        await until((system / "flows.sock").exists)
         running("prefect", "worker", "start", "--pool", "aione")
         runs = await ended(client, screening.id)
+    assert "starting cold" not in (tmp_path / "1.log").read_text()
+    assert "starts cold" not in (tmp_path / "0.log").read_text()
     executed = [run.state for run in runs if run.state.name != "Cancelled"]
     assert len(executed) <= 2, Counter(run.state.name for run in runs)
     assert {state.type.value for state in executed} == {"COMPLETED"}, executed
@@ -86,6 +89,13 @@ async def test_of_many_late_runs_one_is_executed_and_the_others_are_cancelled(en
 async def runs_of(client, deployment_id):
     wanted = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id]))
     return await client.read_flow_runs(flow_run_filter=wanted, limit=200)
+
+
+async def until(probe, timeout_s=120.0):
+    deadline = time.monotonic() + timeout_s
+    while not probe():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.1)
 
 
 async def ended(client, deployment_id):

@@ -9,11 +9,13 @@ import lz4.frame
 import orjson
 import pytest
 import redis as plain_redis
+import redis.asyncio as aioredis
 
 from aione.errors import InvalidInput, ServiceUnavailable
 from aione.publish import publisher as module
 from aione.publish.payload import Asset, Counters
 from aione.publish.publisher import Publisher
+from aione.run.process import free_port
 from aione.store import keys
 from config.settings import load_settings
 
@@ -165,6 +167,13 @@ async def test_what_the_schema_does_not_allow_is_not_published(redis) -> None:
     with pytest.raises(InvalidInput, match="twice"):
         await publish(publisher, 1.0, "AUSDT", "AUSDT")
     assert await redis.exists(KEY) == 0
+
+
+async def test_a_redis_that_is_away_is_an_error_that_is_worth_a_retry() -> None:
+    client = aioredis.Redis(port=free_port())
+    with pytest.raises(ServiceUnavailable, match="publishing the snapshot"):
+        await publish(Publisher(client, SETTINGS), 1.0)
+    await client.aclose()
 
 
 async def test_it_gives_up_when_others_are_always_faster(redis, monkeypatch) -> None:

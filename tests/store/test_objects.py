@@ -100,7 +100,9 @@ class Foreign:
     number: int = field(default=1)
 
 
-@pytest.mark.parametrize("value", [Foreign(), Colour.RED, object(), print, np.array([object()]), [{"a": (Foreign(),)}]])
+@pytest.mark.parametrize(
+    "value", [Foreign(), Colour.RED, object(), print, 2**70, np.array([object()]), [{"a": (Foreign(),)}]]
+)
 def test_what_is_not_of_this_project_is_refused_by_name(value):
     with pytest.raises(InvalidInput, match="cannot be stored"):
         dump_object(value)
@@ -118,6 +120,9 @@ def test_what_is_not_of_this_project_is_refused_by_name(value):
         orjson.dumps({"!": "array", "t": "O", "s": [1], "v": ""}),
         orjson.dumps({"!": "nothing"}),
         orjson.dumps({"!": 3}),
+        orjson.dumps({"!": "object", "c": "config.models:RiskParams", "v": {"stop_atr": 1.5}}),
+        orjson.dumps({"!": "object", "c": "aione.sim.faults:Nothing", "v": {}}),
+        b"[" * 5000 + b"]" * 5000,
     ],
 )
 def test_a_document_that_is_not_ours_is_refused(document):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -204,12 +207,116 @@ def test_changed_code_starts_cold_once_and_the_warm_process_begins_anew(project,
     assert run(project, home, "warm").stdout.splitlines()[1] == "warm"
 
 
-def test_at_its_end_the_warm_process_ends_its_runs_and_takes_its_socket_away(home, server, begin):
-    _, pid = begin()
+def test_asked_to_end_it_takes_no_more_runs_and_waits_for_those_that_go_on(project, home, server, begin):
+    process, pid = begin()
+    server.terminate()
+    wait_for(lambda: not (home / "flows.sock").exists())
+    assert "cold" in run(project, home, "warm").stdout
+    assert is_alive(pid)
+    assert server.poll() is None
+    process.terminate()
+    assert process.wait(10) == 0
+    assert server.wait(10) == 0
+
+
+def test_asked_twice_it_ends_its_runs(server, begin):
+    process, pid = begin()
+    server.terminate()
+    time.sleep(0.3)
     server.terminate()
     assert server.wait(10) == 0
+    assert process.wait(10) == -signal.SIGKILL
     assert not is_alive(pid)
-    assert not (home / "flows.sock").exists()
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_run_whose_asker_went_cold_or_away_is_not_begun_once_more(project, home, server, is_killed):
+    """The warm process stands still meanwhile; what was asked of it then must not be begun when it goes on."""
+    os.kill(server.pid, signal.SIGSTOP)
+    command = [sys.executable, "-m", "deployments.warm.run"]
+    env = environ(project, home, PREFECT__FLOW_RUN_ID="warm")
+    with subprocess.Popen(
+        command, cwd=home, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as asker:
+        time.sleep(1.0)
+        if is_killed:
+            asker.kill()
+        asker.wait(20)
+        os.kill(server.pid, signal.SIGCONT)  # it holds the asker's files, as a part of the request, until then
+        out, _ = asker.communicate(timeout=20)
+    assert out.count("registered for the end") == (0 if is_killed else 1)
+    assert run(project, home, "warm").stdout.splitlines()[1] == "warm"
+    assert forks_of(server) == []
+
+
+def test_runs_and_askers_that_end_at_once_leave_the_others_alone(project, home, server, begin):
+    started = [begin() for _ in range(4)]
+    os.kill(server.pid, signal.SIGSTOP)
+    for process, pid in started[:3]:
+        os.kill(pid, signal.SIGKILL)
+        process.kill()
+    os.kill(server.pid, signal.SIGCONT)
+    last, pid = started[3]
+    assert run(project, home, "warm").stdout.splitlines()[1] == "warm"
+    assert is_alive(pid)
+    last.terminate()
+    assert last.wait(10) == 0
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b'{"environ": [], "directory": "/"}', b'{"environ": {"a": 1}, "directory": ""}']
+)
+def test_a_request_that_is_none_is_refused_and_hurts_nobody(project, home, body):
+    with asked(home, struct.pack("!I", len(body)) + body) as connection:
+        assert connection.recv(4) == b""
+    assert run(project, home, "warm").stdout.splitlines()[1] == "warm"
+    assert "a request was not taken" in log_of(home)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_request_that_comes_slowly_or_is_too_large_is_dropped(project, home):
+    with asked(home, struct.pack("!I", 1 << 30)) as connection:
+        assert connection.recv(4) == b""
+    with asked(home, struct.pack("!I", 1000)) as connection:
+        assert connection.recv(4) == b""
+    assert run(project, home, "warm").stdout.splitlines()[1] == "warm"
+
+
+@pytest.mark.usefixtures("server")
+def test_a_second_warm_process_of_a_home_ends_and_leaves_the_first_alone(project, home):
+    command = [sys.executable, "-m", "deployments.warm.serve"]
+    second = subprocess.run(
+        command, cwd=project, env=environ(project, home), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert second.returncode == 2
+    assert f"another process already listens on {home / 'flows.sock'}" in second.stderr
+    assert run(project, home, "warm").stdout.splitlines()[1] == "warm"
+
+
+@pytest.mark.usefixtures("server")
+def test_a_directory_that_is_not_there_starts_cold(project, home, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("gone")
+    command = f"rmdir {directory}; exec {sys.executable} -m deployments.warm.run"
+    env = environ(project, home, PREFECT__FLOW_RUN_ID="warm")
+    done = subprocess.run(["sh", "-c", command], cwd=directory, env=env, capture_output=True, text=True, check=False)
+    assert "warm\n" not in done.stdout.partition("\n")[2]
+
+
+@contextlib.contextmanager
+def asked(home, message):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(home / "flows.sock"))
+        connection.settimeout(5)
+        files = array.array("i", [0, 1, 2]).tobytes()
+        connection.sendmsg([message[:4]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+        connection.sendall(message[4:])
+        yield connection
+
+
+def forks_of(process):
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [pid for pid in children if is_alive(pid)]
 
 
 @pytest.mark.usefixtures("server")

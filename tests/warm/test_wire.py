@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 from pathlib import Path
@@ -23,23 +24,51 @@ def test_a_request_brings_environment_directory_and_files(both, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AIONE_TEST", "їжак")
     wire.send_request(asker)
-    environ, directory, files = wire.read_request(server)
-    assert environ["AIONE_TEST"] == "їжак"
-    assert directory == str(tmp_path)
-    assert [os.fstat(file).st_ino for file in files] == [os.fstat(file).st_ino for file in wire.STANDARD_FILES]
-    for file in files:
-        os.close(file)
+    request = wire.read_request(server, 1.0)
+    assert request.environ["AIONE_TEST"] == "їжак"
+    assert request.directory == str(tmp_path)
+    assert [os.fstat(file).st_ino for file in request.files] == [os.fstat(file).st_ino for file in wire.STANDARD_FILES]
+    request.close()
 
 
-@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0\0\0\x09{}"])
-def test_a_request_that_breaks_off_is_an_error_and_leaves_no_file_open(both, sent):
+@pytest.mark.parametrize(
+    "sent", [b"\0\0\0\x09{}", b"\0\0\0\x02{}", b"\0\0\0\x02[]", b"\xff\xff\xff\xff", b"\0\0\0\x01{"]
+)
+def test_a_request_that_is_none_is_an_error_and_leaves_no_file_open(both, sent):
+    asker, server = both
+    files = array.array("i", wire.STANDARD_FILES).tobytes()
+    asker.sendmsg([sent[:4]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+    asker.sendall(sent[4:])
+    asker.close()
+    before = open_files()
+    with pytest.raises((EOFError, ValueError)):
+        wire.read_request(server, 1.0)
+    assert open_files() == before
+
+
+def test_a_request_that_does_not_come_whole_in_time_is_an_error(both):
+    asker, server = both
+    files = array.array("i", wire.STANDARD_FILES).tobytes()
+    asker.sendmsg([b"\0\0\0\x09"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+    with pytest.raises(TimeoutError):
+        wire.read_request(server, 0.1)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0"])
+def test_a_request_without_files_is_an_error(both, sent):
     asker, server = both
     asker.sendall(sent)
     asker.close()
-    before = len([*Path("/proc/self/fd").iterdir()])
-    with pytest.raises(EOFError):
-        wire.read_request(server)
-    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    with pytest.raises(EOFError, match="3 files"):
+        wire.read_request(server, 1.0)
+
+
+def test_both_ends_are_of_this_user(both):
+    assert all(map(wire.is_own_peer, both))
+
+
+def open_files():
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 def test_numbers_pass_and_an_end_is_an_error(both):
@@ -57,6 +86,6 @@ def test_the_socket_is_in_the_home_and_has_a_short_name_where_that_is_too_long(m
     assert str(wire.socket_path()) == "/h/flows.sock"
     monkeypatch.setenv("AIONE_HOME", str(tmp_path / ("x" * 100)))
     first = wire.socket_path()
-    assert len(os.fsencode(first)) <= wire.MOST_BYTES
+    assert len(os.fsencode(first)) <= wire.MOST_PATH_BYTES
     monkeypatch.setenv("AIONE_HOME", str(tmp_path / ("y" * 100)))
     assert wire.socket_path() != first
