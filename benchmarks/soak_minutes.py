@@ -52,7 +52,7 @@ NO_FLOORS = {
         "min_depth_quote",
         "min_atr_frac",
     )
-} | {f"{FLOORS}max_spread_frac": "1"}
+} | {f"{FLOORS}max_spread_frac": "1", "AIONE_PREFILTER_BASE_PARAMS__max_symbols": "2000"}
 """The prefilter lets every symbol through, so that each minute carries all of them."""
 KILLED = ("prefect-worker", "prefect-server", "redis", "flows")
 
