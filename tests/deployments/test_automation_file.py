@@ -37,7 +37,7 @@ def read(tmp_path, text):
 
 def test_the_file_is_sound_and_its_limits_are_those_of_the_settings():
     found = {automation.name: automation for automation in automations.check(NotifyParams(no_screening_s=77.0))}
-    assert len(found) == 9
+    assert len(found) == 10
     screening = found["aione: no completed screening"]
     assert screening.trigger.within.total_seconds() == 77
     assert screening.actions[0].subject == "NO SCREENING for 77 s"

@@ -110,7 +110,7 @@ async def _register():
             flow_id, "rescan", parameter_openapi_schema=parameter_schema(rescan).model_dump()
         )
         outcome = await upsert(SOON, client)
-    assert len(outcome.created) == 9
+    assert len(outcome.created) == 10
 
 
 async def found(look, within_s=60.0):

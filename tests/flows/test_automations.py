@@ -8,7 +8,10 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
@@ -105,6 +108,7 @@ async def test_a_run_whose_process_is_gone_is_marked_as_crashed_and_told_once(se
         process.kill()
         await process.wait()
     began_s = time.time()
+    await heartbeat_after_the_end(server, events[0])
     line = await server.delivered("ZOMBIE prefilter", began_s)
     assert "is marked as crashed" in line["body"]
     async with get_client() as client:
@@ -112,6 +116,21 @@ async def test_a_run_whose_process_is_gone_is_marked_as_crashed_and_told_once(se
     assert (run.state.type.value, run.state.name) == ("CRASHED", "Zombie")
     assert "no sign of life for 10 s" in run.state.message
     assert server.count("FLOW prefilter") == 0
+    await found(lambda: server.events("prefect.automation.action.failed"))
+    await asyncio.sleep(2)
+    assert server.count("ZOMBIE") == 1, "a run that has completed is none"
+
+
+async def heartbeat_after_the_end(server, heartbeat):
+    """Let a short run complete, and its heartbeat arrive after that."""
+    async with get_client() as client:
+        run_id = await run_of(client, "prefilter", Completed(), name="short")
+    resource = {**heartbeat["resource"], "prefect.resource.id": f"prefect.flow-run.{run_id}"}
+    late = {**heartbeat, "id": str(uuid4()), "occurred": datetime.now(UTC).isoformat(), "resource": resource}
+    fields = ("id", "occurred", "event", "resource", "related", "payload")
+    async with httpx.AsyncClient() as client:
+        body = [{name: late[name] for name in fields}]
+        (await client.post(f"{server.api_url}/events", json=body)).raise_for_status()
 
 
 async def test_a_silent_worker_is_told_and_one_that_was_told_to_end_is_not(server):
