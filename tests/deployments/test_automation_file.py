@@ -112,7 +112,7 @@ def test_the_command_checks_without_a_server(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["automations", "--check"])
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     assert automations.main() == 0
-    assert capsys.readouterr().out.count("sound") == 9
+    assert capsys.readouterr().out.count("sound") == 10
 
 
 def test_the_command_ends_with_1_and_says_what_is_wrong(monkeypatch, capsys):
