@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
+from flows.minute import planned_name
 from tasks import universe as tasks
 from tasks.runtime import connected
 
@@ -38,7 +39,7 @@ class PrefilterOptions(BaseModel):
 @flow(
     name="prefilter",
     description="From the exchange's contracts to the screened universe, with a reason for each that is dropped.",
-    flow_run_name="prefilter",
+    flow_run_name=planned_name,
     timeout_seconds=1800,
     persist_result=False,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
+from flows.minute import planned_name
 from flows.symbols import Symbol
 from tasks import universe as tasks
 from tasks.runtime import connected
@@ -38,7 +39,7 @@ class PreloadOptions(BaseModel):
 @flow(
     name="preload",
     description="Fetches the minute and daily bars that the rings lack; after a restart that is the gap alone.",
-    flow_run_name="preload",
+    flow_run_name=planned_name,
     timeout_seconds=3600,
     persist_result=False,
 )
