@@ -32,7 +32,6 @@ from aione.run.leftovers import MARK
 from aione.store import keys
 
 PARTS = {
-    "redis": "valkey",
     "exchange": "aione sim",
     "prefect-server": "server start",
     "stream": "aione stream",
@@ -95,12 +94,18 @@ class Watched:
 
 
 def parts(home: Path) -> list[tuple[str, int]]:
-    """Return the parts that `aione up` started, by the mark in their environment; forks of theirs are theirs."""
+    """Return the parts that `aione up` started, by the mark in their environment; forks of theirs are theirs.
+
+    Redis writes its title over its environment; it is known by where it keeps its data.
+    """
     wanted, found = f"{MARK}={home}".encode(), []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
+            if (entry / "cwd").readlink() == home / "redis":
+                found.append(("redis", int(entry.name)))
+                continue
             if wanted not in (entry / "environ").read_bytes().split(b"\0"):
                 continue
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
