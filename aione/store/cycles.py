@@ -10,11 +10,13 @@ from typing import Any, Final
 import orjson
 import redis.asyncio as aioredis
 
+from aione.errors import ServiceUnavailable
 from aione.store import keys
 from aione.store.connect import redis_errors
 
 CYCLES_KEPT: Final = 3000
 BLOCK_MS: Final = 1000
+AWAY_S: Final = 1.0
 PROGRESS_TTL_S: Final = 60
 
 
@@ -55,13 +57,17 @@ class CycleLog:
     async def follow(self, stop: asyncio.Event) -> AsyncIterator[dict[str, Any]]:
         """Yield the summary of each cycle that completes from now on, until ``stop`` is set.
 
-        A cancellation alone would not do: the client library can swallow one that arrives while it sends.
+        A Redis that goes away later is waited for: the cycles of that time come when it is back. A cancellation alone would not do: the client library can swallow one that arrives while it sends.
         """
         newest = await self._newest()
         last: Any = newest[0] if newest else b"0-0"
         while not stop.is_set():
-            with redis_errors("following the cycles"):
-                replies: Any = await self._redis.xread({keys.cycles(): last}, block=BLOCK_MS, count=10)
+            try:
+                with redis_errors("following the cycles"):
+                    replies: Any = await self._redis.xread({keys.cycles(): last}, block=BLOCK_MS, count=10)
+            except ServiceUnavailable:
+                await asyncio.sleep(AWAY_S)
+                continue
             for _, entries in replies or []:
                 for entry_id, fields in entries:
                     last = entry_id
