@@ -57,7 +57,8 @@ class CycleLog:
     async def follow(self, stop: asyncio.Event) -> AsyncIterator[dict[str, Any]]:
         """Yield the summary of each cycle that completes from now on, until ``stop`` is set.
 
-        A Redis that goes away later is waited for: the cycles of that time come when it is back. A cancellation alone would not do: the client library can swallow one that arrives while it sends.
+        A Redis that goes away later is waited for: the cycles of that time come when it is back. A cancellation alone
+        would not do for an end: the client library can swallow one that arrives while it sends.
         """
         newest = await self._newest()
         last: Any = newest[0] if newest else b"0-0"
