@@ -21,6 +21,7 @@ from prefect.settings import get_current_settings
 from aione.housekeeping.archive import ArchiveReport, keep_archive
 from aione.housekeeping.logs import copies_of, rotate_logs
 from aione.housekeeping.options import HousekeepingOptions
+from aione.housekeeping.put_aside import forget_put_aside
 from aione.housekeeping.redis_care import redis_facts, redis_now_ms
 from aione.housekeeping.redis_run import RedisReport, keep_redis
 from aione.housekeeping.report import Report
@@ -28,6 +29,7 @@ from aione.housekeeping.sizes import compare, measure, past_reports, remember
 from aione.housekeeping.sqlite_file import empty_wal, sqlite_facts
 from aione.metrics import push
 from blocks import BLOCK_NAME, RedisBlock
+from config.housekeeping_models import DAY_S
 from config.settings import Settings, load_settings
 from tasks.housekeeping_runs import RunsReport, keep_runs
 from tasks.retrying import RETRIED
@@ -119,12 +121,17 @@ async def redis(place: Place, options: HousekeepingOptions, until: Mapping[str, 
 
 @task(**RETRIED, timeout_seconds=300, cache_policy=NO_CACHE)
 async def files(place: Place, options: HousekeepingOptions) -> dict[str, Any]:
-    """Rotate logs and empty the write-ahead log of Prefect's database; see `aione.housekeeping.logs`."""
+    """Rotate logs, empty the write-ahead log of Prefect's database, forget what its server has put aside."""
     params, is_dry = place.settings.HOUSEKEEPING, options.dry_run
     rotated = await asyncio.to_thread(rotate_logs, place.logs(), params.logs_rotate_mb, params.logs_keep, is_dry=is_dry)
     done: dict[str, Any] = {"rotated": [f"{one.name}: {one.size} bytes, packed {one.packed}" for one in rotated]}
     if place.database is not None and not is_dry:
         done["write-ahead log emptied"] = await asyncio.to_thread(empty_wal, place.database)
+    if place.database is not None:
+        aside, days = place.database.parent / "dlq", params.other_runs_days
+        done["events put aside, deleted"] = await asyncio.to_thread(
+            forget_put_aside, aside, days * DAY_S, is_dry=is_dry
+        )
     return done
 
 
