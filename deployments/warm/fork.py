@@ -40,6 +40,7 @@ def become_run(request: Request, let_go: Callable[[], None]) -> NoReturn:
         os.environ.update(request.environ)
         os.chdir(request.directory)
         sys.argv = ["prefect.engine"]
+        sys.modules.pop("prefect.engine", None)  # it is run as the main program, and imported by nobody after that
         runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as ending:
