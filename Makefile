@@ -23,7 +23,7 @@ MINUTES    ?= 20
 # Recorded market data; nothing of it is in the repository.
 RECORDINGS ?= ../shared/data
 
-.PHONY: run test test-scale check bench soak soak-minutes audit-lookahead agreement report clean lock help
+.PHONY: run test test-engine test-system test-scale check bench soak soak-minutes audit-lookahead agreement report clean lock help
 
 help:
 	@echo 'make run [LIVE=1] [CYCLES=n]   the whole system (simulated exchange unless LIVE=1)'
@@ -42,9 +42,15 @@ help:
 run: $(VENV)/run.stamp
 	$(BIN)/python -m aione up $(MARKET) $(ARGS)
 
-# Prefect's own clients leave sockets to the garbage collector, so the flows' tests run apart, without that warning.
+# Two halves side by side: the engine's tests keep one CPU busy, those with Prefect and the whole system mostly wait.
 test: check
+	$(MAKE) --no-print-directory --jobs=2 test-engine test-system
+
+test-engine: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/system --ignore=tests/scale/test_cluster.py --ignore=tests/scale/test_tools.py $(ARGS)
+
+# Prefect's own clients leave sockets to the garbage collector, so these tests run without that warning.
+test-system: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/flows tests/system -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning
 
 # What one machine cannot show: two Prefect servers on PostgreSQL and Redis, and deployments/ read by its own tools.

