@@ -37,4 +37,4 @@ async def connected(overrides: Mapping[str, Any] = MappingProxyType({})) -> Asyn
             yield runtime
 
 
-__all__ = ["connected"]
+__all__ = ["archive_directory", "connected"]

@@ -16,6 +16,7 @@ import orjson
 import pyarrow as pa
 import redis.asyncio as aioredis
 
+from aione.audit.parquet import SCHEMA
 from aione.audit.record import AuditEvent
 from aione.errors import InvalidInput
 from aione.stage3.trade import TradeEvent
@@ -25,7 +26,7 @@ Entry: TypeAlias = tuple[bytes, Mapping[bytes, bytes]]
 Row: TypeAlias = dict[str, Any]
 
 MOMENT: Final = pa.timestamp("ms", "UTC")
-HEAD: Final = [("entry", pa.string()), ("recorded", MOMENT)]
+HEAD: Final = [pa.field("entry", pa.string()), pa.field("recorded", MOMENT)]
 UNREADABLE: Final = "unreadable"
 
 
@@ -141,19 +142,7 @@ TRADES: Final = Kind(
 AUDIT: Final = Kind(
     "audit",
     keys.audit_events(),
-    pa.schema(
-        [
-            *HEAD,
-            ("id", pa.string()),
-            ("ts", MOMENT),
-            ("stage", pa.string()),
-            ("kind", pa.string()),
-            ("symbol", pa.string()),
-            ("timeframe", pa.string()),
-            ("tags", pa.list_(pa.string())),
-            ("payload", pa.string()),
-        ]
-    ),
+    pa.schema([*HEAD, *SCHEMA]),
     _audit,
 )
 CYCLES: Final = Kind("cycles", keys.cycles(), pa.schema([*HEAD, ("bar_time", MOMENT), ("cycle", pa.string())]), _cycle)

@@ -20,13 +20,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-import httpx
-
 from aione.errors import AlreadyRunning, ServiceUnavailable
 from aione.housekeeping.prefect_settings import server_environment
 from aione.housekeeping.sqlite_file import compact
 from aione.run.home import audit_file, data_directory
 from aione.run.leftovers import MARK, end_leftovers
+from aione.run.probes import answers, redis_answers
 from aione.run.process import Child, free_port
 from aione.run.redis_server import redis_command
 from aione.store.connect import connect
@@ -135,7 +134,7 @@ class System:
         port = free_port()
         self.environ["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
         child = await self._spawn("redis", redis_command(data, port))
-        await child.ready(lambda: _serves(self.redis_url), 60.0)
+        await child.ready(lambda: redis_answers(self.redis_url), 60.0)
         self.report(f"Redis       {self.environ['REDIS_URL']} (embedded, data in {data})")
 
     async def _start_exchange(self) -> None:
@@ -143,7 +142,7 @@ class System:
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "aione", "sim", "--port", str(port), *self.market.sim_arguments()]
         child = await self._spawn("exchange", command)
-        await child.ready(lambda: _answers(f"{url}/fapi/v1/ping"), 60.0)
+        await child.ready(lambda: answers(f"{url}/fapi/v1/ping"), 60.0)
         self.environ |= {
             "AIONE_EXCHANGE": "simulated",
             "AIONE_REST_URL": url,
@@ -161,7 +160,7 @@ class System:
         }
         self.environ = {**WORKER_ENV, **server_environment(self.settings.HOUSEKEEPING), **self.environ}
         if self.environ.get("PREFECT_API_URL"):
-            if not await _answers(f"{self.prefect_api_url}/health"):
+            if not await answers(f"{self.prefect_api_url}/health"):
                 raise ServiceUnavailable(f"Prefect at {self.prefect_api_url} does not answer")
             self.report(f"Prefect     {self.prefect_api_url}")
             return
@@ -178,7 +177,7 @@ class System:
             self.report(f"Prefect     goes on with its database as it is: {error}")
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         child = await self._spawn(PREFECT_SERVER, command)
-        await child.ready(lambda: _answers(f"{self.prefect_api_url}/health"), 120.0)
+        await child.ready(lambda: answers(f"{self.prefect_api_url}/health"), 120.0)
         self.report(f"Prefect UI  http://127.0.0.1:{port}")
 
     async def _register(self) -> None:
@@ -212,24 +211,6 @@ class System:
         await child.start()
         self.children.append(child)
         return child
-
-
-async def _serves(redis_url: str) -> bool:
-    """Return whether Redis answers; while it still reads its file back it does not."""
-    try:
-        client = await connect(redis_url)
-    except ServiceUnavailable:
-        return False
-    await client.aclose()
-    return True
-
-
-async def _answers(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-            return (await client.get(url)).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def _without_secret(url: str) -> str:

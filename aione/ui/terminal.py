@@ -68,7 +68,6 @@ class Terminal:
         self._progress: tuple[str, int, int] | None = None
         self._scroll = 0
         self._changed = asyncio.Event()
-        self._first = asyncio.Event()
         self._spinner = Spinner("dots", style=STYLES["cool"])
 
     # ── State ──
@@ -82,7 +81,6 @@ class Terminal:
         if not self.console.is_terminal:
             self._say(cycle_line(snapshot, fresh, self._options.locale))
         self._changed.set()
-        self._first.set()
 
     async def follow(self, redis: Redis) -> None:
         """Take every state that is published, until cancelled."""
@@ -191,12 +189,6 @@ class Terminal:
         elif key in moves:
             self._scroll = max(0, self._scroll + moves[key])
         self._changed.set()
-
-    async def first_state(self) -> Snapshot:
-        """Wait for the first state and return it."""
-        await self._first.wait()
-        assert self.snapshot is not None
-        return self.snapshot
 
 
 async def run_terminal(

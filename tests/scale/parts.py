@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from aione.run.leftovers import MARK
+from aione.run.probes import answers, redis_answers
 from aione.run.process import Child, free_port
-from aione.store.connect import connect as connect_redis
 
 from . import stores
 from .compose import PROJECT, services
@@ -68,7 +66,7 @@ class Cluster:
         for name in ("postgres", "redis"):
             await self.children[name].start()
         await self._ready("postgres", lambda: stores.answers(self.port("postgres"), password), 30.0)
-        await self._ready("redis", self._redis_answers, 30.0)
+        await self._ready("redis", lambda: redis_answers(self.redis_url(0)), 30.0)
         connection = await stores.connect(self.port("postgres"), password, "postgres")
         await connection.execute("CREATE DATABASE prefect")
         await connection.close()
@@ -206,24 +204,9 @@ class Cluster:
         await self.children[name].ready(probe, timeout_s)
         self.ready_s[name] = round(time.monotonic() - began, 1)
 
-    async def _redis_answers(self) -> bool:
-        from aione.errors import ServiceUnavailable  # noqa: PLC0415
-
-        try:
-            client = await connect_redis(self.redis_url(0))
-        except ServiceUnavailable:
-            return False
-        await client.aclose()
-        return True
-
 
 async def is_up(url: str) -> bool:
-    """Return whether an address answers with success."""
-    try:
-        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
-            return (await client.get(url)).is_success
-    except httpx.HTTPError:
-        return False
+    return await answers(url, timeout_s=5.0)
 
 
 async def until(probe: Any, timeout_s: float, what: str, cluster: Cluster | None = None) -> Any:

@@ -15,9 +15,9 @@ from aione.quality import Quarantined
 from aione.screening.analyse import find_triggers, score
 from aione.screening.cycle import publish_cycle, trade
 from aione.screening.load import load_cycle
-from aione.stage3.machine import Event
-from aione.stage3.trade import TradeEvent
 from aione.store import keys
+
+from .trading import open_trade
 
 BAR_MS = 1_795_348_740_000
 
@@ -139,19 +139,7 @@ async def test_a_trade_is_not_led_through_wrong_bars(screened):
     symbol = await first(screened)
     right = (await held(screened, symbol)).copy()
     close = float(right["close"][-5])
-    plan = {
-        "symbol": symbol, "side": 1, "planned_ms": BAR_MS - 9 * MINUTE_MS, "entry": close, "stop_initial": close * 0.5,
-        "targets": [close * 2.0], "quantity": 1.0, "step_size": 0.001, "spread_frac": 0.0, "slippage_frac": 0.0,
-        "fee_frac": 0.0, "confidence": 0.5, "scenario": "BULLISH_CONTROL", "recommendation": "BUY_IN_DIPS",
-        "corr_btc": 0.0, "contributions": {}, "thresholds": {},
-    }  # fmt: skip
-    fill = {"price": close, "quantity": 1.0, "fee_quote": 0.0}
-    trade_id, at_ms = f"{symbol}-{plan['planned_ms']}-long", BAR_MS - 8 * MINUTE_MS
-    events = [
-        TradeEvent(trade_id, 1, at_ms, Event.PLANNED, plan),
-        TradeEvent(trade_id, 2, at_ms, Event.ENTRY_FILLED, fill),
-    ]
-    assert await screened.trades.append(events) == 2
+    await open_trade(screened, symbol, BAR_MS, close)
     wrong = right.copy()
     wrong["low"][-2] = close * 1e-6  # far below the stop, and below any belief
     await store(screened, symbol, wrong)

@@ -1,74 +1,23 @@
-"""Recorded files as a market: what is in the files, at the shifted time, and a clear refusal of what can't be used."""
+"""Recorded files as a market: what is in the files, at the shifted time."""
 
 from __future__ import annotations
 
 import gzip
-import time
 import zipfile
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
-from pyarrow import feather, parquet
+from pyarrow import parquet
 
 from aione.errors import InvalidInput
 from aione.sim.archive import read_directory
-from aione.sim.market import DAY_MS, MINUTE_MS, SIM_BAR, aggregate
+from aione.sim.market import DAY_MS, MINUTE_MS, aggregate
 from aione.sim.recorded import RecordedMarket, decimals_of
-from aione.sim.replay_clock import ReplayClock, Window, clock_at, common_window, looping_clock
+from aione.sim.replay_clock import ReplayClock, Window, common_window, looping_clock
 
-HOUR_MS = 3_600_000
-MAY_MS = int(pd.Timestamp("2025-05-01", tz="UTC").timestamp() * 1000)
-NOW_MS = int(pd.Timestamp("2026-11-22 21:45:13", tz="UTC").timestamp() * 1000)
-
-
-def minutes(count, start_ms=MAY_MS, seed=1, level=100.0):
-    rng = np.random.default_rng(seed)
-    close = np.round(level * np.exp(np.cumsum(rng.normal(0, 1e-3, count))), 2)
-    opened = np.concatenate(([level], close[:-1]))
-    frame = pd.DataFrame({"open": opened, "close": close})
-    frame["high"] = np.round(frame.max(axis=1) + rng.uniform(0, 0.2, count), 2)
-    frame["low"] = np.round(frame[["open", "close"]].min(axis=1) - rng.uniform(0, 0.2, count), 2)
-    frame["volume"] = np.round(rng.uniform(1, 20, count), 3)
-    frame["open_time"] = start_ms + np.arange(count) * MINUTE_MS
-    return frame[["open_time", "open", "high", "low", "close", "volume"]]
-
-
-def full(frame):
-    """The archive's twelve columns."""
-    out = frame.copy()
-    out["close_time"] = out["open_time"] + MINUTE_MS - 1
-    out["quote_volume"] = out["volume"] * out["close"] * 1.01
-    out["count"] = 77
-    out["taker_buy_volume"] = out["volume"] * 0.25
-    out["taker_buy_quote_volume"] = out["quote_volume"] * 0.25
-    out["ignore"] = 0
-    return out
-
-
-def save_feather(frame, path):
-    out = frame.copy()
-    out.insert(0, "date", pd.to_datetime(out.pop("open_time"), unit="ms", utc=True))
-    feather.write_feather(pa.Table.from_pandas(out, preserve_index=False), path)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Ten days of two symbols in feather, with an 8 h funding rate and older days."""
-    save_feather(minutes(14_400), tmp_path / "AAA_USDT_USDT-1m-futures.feather")
-    save_feather(minutes(14_000, MAY_MS + 3 * HOUR_MS, 2), tmp_path / "BTC_USDT_USDT-1m-futures.feather")
-    older = minutes(5, seed=3)
-    older["open_time"] = MAY_MS - np.arange(5, 0, -1) * DAY_MS
-    save_feather(older, tmp_path / "AAA_USDT_USDT-1d-futures.feather")
-    rates = minutes(20, seed=4)
-    rates["open_time"] = MAY_MS + np.arange(20) * 8 * HOUR_MS
-    rates["open"] = np.arange(20) * 1e-5
-    save_feather(rates, tmp_path / "AAA_USDT_USDT-8h-funding_rate.feather")
-    save_feather(rates, tmp_path / "AAA_USDT_USDT-8h-mark.feather")
-    (tmp_path / "LICENSE").write_text("MIT")
-    return tmp_path
-
+from .recorded_parts import HOUR_MS, MAY_MS, NOW_MS, full, minutes
+from .recorded_parts import folder as folder  # noqa: PLC0414  # a fixture
 
 # ── Layouts ──
 
@@ -282,156 +231,3 @@ def test_trades_and_forming_bar_lead_to_the_recorded_bar(folder):
 )
 def test_decimals_are_inferred(values, decimals):
     assert decimals_of(np.array(values)) == decimals
-
-
-# ── Refusals ──
-
-
-def refusal(directory, at_ms=None):
-    with pytest.raises(InvalidInput) as caught:
-        RecordedMarket(directory, at_ms=at_ms, now_ms=NOW_MS)
-    assert "\n" not in str(caught.value)
-    assert str(directory) in str(caught.value)
-    return str(caught.value)
-
-
-def test_a_missing_directory_is_named(tmp_path):
-    assert "no directory of recorded bars" in refusal(tmp_path / "absent")
-
-
-def test_a_file_is_not_a_directory(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert "expected files such as" in refusal(tmp_path / "file")
-
-
-def test_a_directory_without_minutes_is_refused(tmp_path, folder):
-    (tmp_path / "empty").mkdir()
-    assert "no 1m bars" in refusal(tmp_path / "empty")
-    for path in folder.glob("*-1m-*"):
-        path.unlink()
-    assert "no 1m bars" in refusal(folder)
-
-
-@pytest.mark.parametrize(
-    "name", ["AAA_USDT_USDT-1m-futures.feather", "AAAUSDT-1m-2025-05.parquet", "AAAUSDT-1m-2025-05.zip"]
-)
-def test_an_unreadable_file_is_named(tmp_path, name):
-    (tmp_path / name).write_bytes(b"not a table at all")
-    message = refusal(tmp_path)
-    assert name in message
-    assert "can't be read" in message
-
-
-@pytest.mark.parametrize("text", ["1,2,3\n", "1746057600000,a,b,c,d,e,1,2,3,4,5,0\n", ""])
-def test_a_csv_of_another_form_is_named(tmp_path, text):
-    (tmp_path / "AAAUSDT-1m-2025-05.csv").write_text(text)
-    assert "AAAUSDT-1m-2025-05.csv" in refusal(tmp_path)
-
-
-def test_bars_that_cannot_be_are_named_by_file_and_row(tmp_path):
-    frame = minutes(10)
-    frame.loc[3, "low"] = frame.loc[3, "high"] + 1
-    save_feather(frame, tmp_path / "AAA_USDT_USDT-1m-futures.feather")
-    assert "row 4" in refusal(tmp_path)
-    frame.loc[3, "low"] = np.nan
-    save_feather(frame, tmp_path / "AAA_USDT_USDT-1m-futures.feather")
-    assert "row 4" in refusal(tmp_path)
-
-
-def test_a_missing_column_is_named(tmp_path):
-    save_feather(minutes(10).drop(columns="volume"), tmp_path / "AAA_USDT_USDT-1m-futures.feather")
-    assert "expected a column volume" in refusal(tmp_path)
-    table = pa.Table.from_pandas(minutes(10).drop(columns="open_time"), preserve_index=False)
-    feather.write_feather(table, tmp_path / "AAA_USDT_USDT-1m-futures.feather")
-    assert "date or open_time" in refusal(tmp_path)
-
-
-def test_a_moment_outside_the_recording_is_refused(folder):
-    assert "2025-05-01T03:00:00 to 2025-05-10T" in refusal(folder, at_ms=MAY_MS - 1)
-    with pytest.raises(InvalidInput, match="must lie in the recording"):
-        clock_at(Window(0, 10), 10, 10)
-
-
-def test_symbols_that_share_no_minute_are_refused(tmp_path):
-    save_feather(minutes(10), tmp_path / "AAA_USDT_USDT-1m-futures.feather")
-    save_feather(minutes(10, MAY_MS + DAY_MS), tmp_path / "BBB_USDT_USDT-1m-futures.feather")
-    assert "share no minute" in refusal(tmp_path)
-
-
-def test_an_unknown_symbol_is_refused_everywhere(folder):
-    market = RecordedMarket(folder, at_ms=None, now_ms=NOW_MS)
-    for ask in (
-        lambda: market.bars("NOPE", MINUTE_MS, 0, 1),
-        lambda: market.forming("NOPE", 0),
-        lambda: market.trades("NOPE", 0, 1),
-        lambda: market.quote("NOPE", 0),
-    ):
-        with pytest.raises(InvalidInput, match="holds no 1m bars of 'NOPE'"):
-            ask()
-    with pytest.raises(InvalidInput, match="interval_ms"):
-        market.bars("AAAUSDT", 1, 0, 1)
-
-
-# ── The real recordings ──
-
-
-@pytest.mark.recorded
-def test_sixteen_recorded_symbols_load_fast_and_equal_their_files(recordings):
-    start = time.process_time()
-    market = RecordedMarket(recordings / "usdm-2025-05", at_ms=None, now_ms=NOW_MS)
-    assert time.process_time() - start < 5.0, "2 s on a quiet machine"
-    assert len(market.listings(NOW_MS)) == 16
-    assert {row.symbol: row.tick_size for row in market.listings(NOW_MS)}["BTCUSDT"] == "0.1"
-    assert str(np.datetime64(market.window.start_ms, "ms")) == "2025-05-09T18:18:00.000"
-    assert str(np.datetime64(market.window.end_ms - MINUTE_MS, "ms")) == "2025-06-03T15:31:00.000"
-    shift = market.clock.shift_ms
-    for row in market.listings(NOW_MS):
-        path = recordings / "usdm-2025-05" / f"{row.base_asset}_USDT_USDT-1m-futures.feather"
-        frame = pd.read_feather(path)
-        frame["open_time"] = frame["date"].astype("datetime64[ms, UTC]").astype(np.int64) + shift
-        frame = frame[(frame.open_time > NOW_MS - 1500 * MINUTE_MS) & (frame.open_time <= NOW_MS)]
-        bars = market.bars(row.symbol, MINUTE_MS, NOW_MS - 1500 * MINUTE_MS, NOW_MS)
-        assert len(bars) == 1500
-        np.testing.assert_array_equal(bars["open_time_ms"], frame["open_time"])
-        for name in ("open", "high", "low", "close", "volume"):
-            np.testing.assert_array_equal(bars[name], frame[name])
-
-
-@pytest.mark.recorded
-def test_recorded_days_reach_back_before_the_minutes(recordings):
-    at = int(pd.Timestamp("2025-05-20 12:00", tz="UTC").timestamp() * 1000)
-    market = RecordedMarket(recordings / "usdm-2025-05", at_ms=at, now_ms=at)
-    days = market.bars("BTCUSDT", DAY_MS, at - 65 * DAY_MS, at)
-    assert str(np.datetime64(int(days["open_time_ms"][0]), "ms")).startswith("2025-03-17")
-    minute_bars = market.bars("BTCUSDT", MINUTE_MS, at - 3 * DAY_MS, at + DAY_MS)
-    for day in days[-3:-1]:
-        inside = minute_bars["open_time_ms"] // DAY_MS == day["open_time_ms"] // DAY_MS
-        assert day["high"] == minute_bars["high"][inside].max()
-
-
-@pytest.mark.recorded
-def test_the_halt_of_march_2023_stays_a_gap(recordings, tmp_path):
-    (tmp_path / "BTCUSDT-1m-2023-03-24.csv").symlink_to(recordings / "btc-spot-1m" / "BTCUSDT-1m-2023-03-24.csv")
-    at = int(pd.Timestamp("2023-03-24 18:00", tz="UTC").timestamp() * 1000)
-    market = RecordedMarket(tmp_path, at_ms=at, now_ms=at)
-    bars = market.bars("BTCUSDT", MINUTE_MS, at - 10 * HOUR_MS, at)
-    holes = np.flatnonzero(np.diff(bars["open_time_ms"]) != MINUTE_MS)
-    assert len(holes) == 1
-    hole = [str(np.datetime64(int(bars["open_time_ms"][row]), "ms"))[11:16] for row in (holes[0], holes[0] + 1)]
-    assert hole == ["12:39", "14:00"]
-    silent = int(pd.Timestamp("2023-03-24 13:10", tz="UTC").timestamp() * 1000)
-    assert len(market.forming("BTCUSDT", silent)) == 0
-    assert len(market.trades("BTCUSDT", silent, silent + HOUR_MS // 2)) == 0
-    assert market.quote("BTCUSDT", silent).bid > 0
-
-
-@pytest.mark.recorded
-def test_the_real_microsecond_file_follows_the_millisecond_one(recordings, tmp_path):
-    for day in ("2024-12-31", "2025-01-01"):
-        name = f"BTCUSDT-1m-{day}.csv"
-        (tmp_path / name).symlink_to(recordings / "btc-spot-1m" / name)
-    bars = read_directory(tmp_path)["BTCUSDT"].minutes
-    np.testing.assert_array_equal(np.diff(bars["open_time_ms"]), MINUTE_MS)
-    assert len(bars) == 2880
-    assert bars.dtype == SIM_BAR
-    assert bars["trade_count"].min() >= 1
