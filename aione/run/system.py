@@ -199,7 +199,7 @@ class System:
             await self._spawn(name, [sys.executable, "-m", "aione", "stream"], {"AIONE_STREAM_SHARD": shard, **ports})
 
     async def _start_worker(self) -> None:
-        if self.settings.FLOW_RUNNER == "warm":
+        if self.settings.FLOW_RUNNER == "warm" and sys.platform == "linux":  # elsewhere runs start cold
             await self._spawn("flows", [sys.executable, "-m", "deployments.warm.serve"])
         await self._spawn(
             "prefect-worker",
