@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from aione.quality import DATASETS, Dataset
 from flows.minute import planned_name
+from flows.symbols import Symbol
 from tasks import quality as tasks
 from tasks.runtime import connected
 
@@ -31,7 +32,7 @@ class QualityOptions(BaseModel):
         title="Hours back",
         description="How many hours the last hours are, for the suite 'hour'",
     )
-    symbols: list[str] = Field(
+    symbols: list[Symbol] = Field(
         default=[],
         max_length=50,
         title="Symbols",
